@@ -1,0 +1,72 @@
+# One command each. The virtual environment is made on first use, with uv when it is there, else with pip.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null)
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+.PHONY: help up test check fmt clean lock docs
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+up: $(RUNTIME) ## Install if needed, then run everything in one process: http://localhost:3000
+	@$(BIN)/tasktide up
+
+test: $(DEV) ## Run all tests, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+check: $(DEV) ## Lint, check types and the directions of imports
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(DEV) ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only --quiet || true
+	$(BIN)/ruff format
+
+docs: $(DEV) ## Write the generated reference pages anew
+	$(BIN)/tasktide config docs > docs/reference/settings.md
+
+lock: ## Resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group dev \
+		--no-emit-package tasktide --custom-compile-command "make lock" -o requirements-dev.lock pyproject.toml
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 -c requirements-dev.lock \
+		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
+
+clean: ## Remove what was built; the data folder stays
+	rm -rf $(VENV) dist htmlcov .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tasktide needs Python 3.11 or later; set PYTHON=python3.12, say." >&2; exit 1; }
+ifdef UV
+	@$(UV) venv --quiet --python $(PYTHON) $(VENV)
+else
+	@$(PYTHON) -m venv $(VENV)
+endif
+
+$(RUNTIME): $(VENV)/bin/python requirements.lock pyproject.toml
+	@echo "Installing Tasktide into $(VENV) ..."
+ifdef UV
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+else
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+endif
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.lock
+ifdef UV
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+else
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+endif
+	@touch $@

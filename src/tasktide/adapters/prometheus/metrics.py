@@ -1,0 +1,81 @@
+"""Metrics for Prometheus. Every name is declared here and nowhere else."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
+from prometheus_client.openmetrics import exposition as openmetrics
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class PrometheusMetrics:
+    """`ports.metrics.Metrics`."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        by_pipeline = ["pipeline"]
+        self._records = Counter("tasktide_pipeline_records", "Records handled.", by_pipeline, registry=registry)
+        self._batches = Histogram(
+            "tasktide_pipeline_batch_seconds",
+            "Seconds per batch.",
+            by_pipeline,
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._parked = Counter(
+            "tasktide_pipeline_parked", "Records set aside as dead letters.", by_pipeline, registry=registry
+        )
+        self._stalled = Gauge(
+            "tasktide_pipeline_stalled",
+            "1 while the pipeline waits for an engine.",
+            by_pipeline,
+            registry=registry,
+        )
+        self._lag = Gauge("tasktide_pipeline_lag_records", "Records not yet committed.", by_pipeline, registry=registry)
+        self._lag_age = Gauge(
+            "tasktide_pipeline_lag_seconds", "Age of the oldest of them.", by_pipeline, registry=registry
+        )
+        self._progress = Gauge(
+            "tasktide_pipeline_progress_timestamp_seconds", "When a batch last went through.", by_pipeline,
+            registry=registry,
+        )  # fmt: skip
+        self._requests = Histogram(
+            "tasktide_request_seconds",
+            "Seconds per request.",
+            ["protocol", "method", "status"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._listeners = Gauge("tasktide_live_connections", "Open streams.", ["protocol"], registry=registry)
+
+    def handled(self, pipeline: str, records: int, seconds: float) -> None:
+        """See the port."""
+        self._records.labels(pipeline).inc(records)
+        self._batches.labels(pipeline).observe(seconds)
+        self._progress.labels(pipeline).set_to_current_time()
+
+    def parked(self, pipeline: str, records: int) -> None:
+        """See the port."""
+        self._parked.labels(pipeline).inc(records)
+
+    def stalled(self, pipeline: str, *, is_stalled: bool) -> None:
+        """See the port."""
+        self._stalled.labels(pipeline).set(is_stalled)
+
+    def lag(self, pipeline: str, records: int, age_s: float) -> None:
+        """See the port."""
+        self._lag.labels(pipeline).set(records)
+        self._lag_age.labels(pipeline).set(age_s)
+
+    def request(self, protocol: str, method: str, status: int, seconds: float) -> None:
+        """See the port."""
+        self._requests.labels(protocol, method, str(status)).observe(seconds)
+
+    def listeners(self, protocol: str, change: int) -> None:
+        """See the port."""
+        self._listeners.labels(protocol).inc(change)
+
+    def render(self, media_type: str) -> tuple[bytes, str]:
+        """See the port."""
+        if "openmetrics" in media_type:
+            body: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+            return body, openmetrics.CONTENT_TYPE_LATEST
+        return exposition.generate_latest(self._registry), exposition.CONTENT_TYPE_LATEST

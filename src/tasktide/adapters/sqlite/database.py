@@ -1,0 +1,232 @@
+"""One SQLite file: a writer thread with group commit, and readers of their own."""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tasktide.domain.errors import Unavailable
+
+T = TypeVar("T")
+
+MEMORY = ":memory:"
+# What opening or migrating a file may raise.
+Failure = sqlite3.Error
+ENGINE = "sqlite"
+# Works in one transaction: bounds how long the first of them waits for the last.
+GROUP = 500
+# Works that may wait; past it writers are refused, so that a slow disk cannot fill the memory.
+WAITING = 20_000
+READERS = 2
+QUERY_TIMEOUT_S = 10.0
+_AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+}
+
+
+class Transaction:
+    """What a work may do: execute statements, and ask for calls on the event loop once they are durable."""
+
+    __slots__ = ("connection", "callbacks")  # fmt: skip  # noqa: RUF023
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.callbacks: list[Callable[[], None]] = []
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self.connection.execute(sql, parameters)
+
+    def value(self, sql: str, parameters: Any = ()) -> Any:
+        """The first column of the first row, None without rows.
+
+        Every row fetched beside a busy event loop may wait 5 ms for the interpreter lock, so that
+        statements here gather what they return into one row.
+        """
+        row = self.connection.execute(sql, parameters).fetchone()
+        return None if row is None else row[0]
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back on the event loop after the commit, in the order of commits."""
+        self.callbacks.append(callback)
+
+
+Work = Callable[[Transaction], T]
+
+
+class _Job:
+    __slots__ = ("callbacks", "done", "error", "result", "work")
+
+    def __init__(self, work: Work[Any], done: Callable[[Any, Exception | None], None]) -> None:
+        self.work = work
+        self.done = done
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.callbacks: list[Callable[[], None]] = []
+
+
+class Database:
+    """Opened on the event loop that uses it; `close` waits until everything submitted is durable."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = str(path)
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._closed = False
+        self._connection = connect(self._path)
+        self._local = threading.local()
+        self._reading: list[sqlite3.Connection] = []
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._thread = threading.Thread(target=self._write, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work[Any], done: Callable[[Any, Exception | None], None]) -> None:
+        """Run a work in a coming transaction; `done` gets its result after the commit, or the error."""
+        if self._closed or self._waiting >= WAITING:
+            done(None, Unavailable(ENGINE, "The store has too much to write; try again in a moment."))
+            return
+        self._waiting += 1
+        self._jobs.put(_Job(work, done))
+
+    async def run(self, work: Work[T]) -> T:
+        """Run a work in a coming transaction; durable when it returns.
+
+        Works share transactions and run in the order of their calls. One that fails changes nothing
+        and leaves the others alone; a work must be repeatable until it has returned.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        self.submit(work, lambda result, error: settle(future, result, error))
+        return await future
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a read beside the writer, on what is committed."""
+        if self._path == MEMORY:
+            return await self.run(work)
+        try:
+            return await self._loop.run_in_executor(self._readers, self._read, work)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    async def close(self) -> None:
+        """Finish what was submitted, then close the file; twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        await asyncio.sleep(0)  # lets the last results, handed over before the thread ended, arrive
+        await asyncio.to_thread(self._readers.shutdown)
+        for connection in (*self._reading, self._connection):
+            connection.close()
+
+    def _read(self, work: Work[T]) -> T:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = connect(self._path, readonly=True)
+            self._reading.append(connection)
+        deadline = time.monotonic() + QUERY_TIMEOUT_S
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+        return work(Transaction(connection))
+
+    def _write(self) -> None:
+        stop = False
+        while not stop:
+            group = self._next_group()
+            stop = group[-1] is None
+            jobs = [job for job in group if job is not None]
+            if not jobs:
+                continue
+            self._commit(jobs)
+            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody is left to be told
+                self._loop.call_soon_threadsafe(self._deliver, jobs)
+
+    def _next_group(self) -> list[_Job | None]:
+        group = [self._jobs.get()]
+        while group[-1] is not None and len(group) < GROUP:
+            try:
+                group.append(self._jobs.get_nowait())
+            except queue.Empty:
+                break
+        return group
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        try:
+            self._transact(jobs)
+        except Exception as error:  # noqa: BLE001 - whatever a work raises is its caller's
+            if len(jobs) == 1:
+                jobs[0].error = error
+                return
+            # One work spoiled the shared transaction: give each its own.
+            for job in jobs:
+                self._commit([job])
+
+    def _transact(self, jobs: list[_Job]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for job in jobs:
+                transaction = Transaction(connection)
+                job.result = job.work(transaction)
+                job.callbacks = transaction.callbacks
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _deliver(self, jobs: list[_Job]) -> None:
+        self._waiting -= len(jobs)
+        for job in jobs:
+            if job.error is None:
+                for callback in job.callbacks:
+                    callback()
+            error = translate(job.error) if isinstance(job.error, sqlite3.Error) else job.error
+            job.done(job.result, error)
+
+
+def settle(future: asyncio.Future[T], result: T, error: Exception | None) -> None:
+    """Give a future its outcome, unless its waiter has gone."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode with the house's settings; FULL makes each commit survive a power cut."""
+    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -32768")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    if readonly:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def translate(error: sqlite3.Error) -> Exception:
+    """Unavailable when the engine cannot serve at present; the error itself when our statement is at fault."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _AWAY:
+        return Unavailable(ENGINE, f"The store cannot serve this now: {error}.", retry_after_s=5)
+    return error

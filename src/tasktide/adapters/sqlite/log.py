@@ -1,0 +1,268 @@
+"""The embedded log: record batches in SQLite tables, so that state and events share a transaction."""
+
+import asyncio
+import contextlib
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tasktide.adapters.sqlite import statements
+from tasktide.adapters.sqlite.database import Database, Transaction, settle
+from tasktide.domain import times
+from tasktide.domain.times import Timestamp
+from tasktide.ports.clock import Clock
+from tasktide.ports.log import Lag, Record, Stored
+
+SQL = statements.load("log")
+
+# What readers near the end get from memory instead of the file: bytes of values per topic.
+TAIL_BYTES = 16 * 1024 * 1024
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
+
+
+class Tail:
+    """The newest records of one topic by offset, without a hole, for the readers of this process."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.records: OrderedDict[int, Stored] = OrderedDict()
+        self._bytes = 0
+
+    def extend(self, first: int, records: Sequence[Record]) -> None:
+        """Take in what was committed; a hole (another process appended) empties the tail first."""
+        if first != self.end + 1:
+            self.clear()
+        for offset, record in enumerate(records, first):
+            self.records[offset] = Stored(offset, record.key, record.value)
+            self._bytes += len(record.value)
+        self.end = first + len(records) - 1
+        while self._bytes > TAIL_BYTES:
+            self._forget_first()
+
+    def forget_before(self, offset: int) -> None:
+        """Let go of what every reader has passed."""
+        while self.records and next(iter(self.records)) < offset:
+            self._forget_first()
+
+    def clear(self) -> None:
+        """Forget all records."""
+        self.records.clear()
+        self._bytes = 0
+
+    def _forget_first(self) -> None:
+        _, record = self.records.popitem(last=False)
+        self._bytes -= len(record.value)
+
+
+class SqliteLog:
+    """`ports.log.Log` on the tables `log_*`. Appends of one event-loop tick share one row."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._pending: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
+        self._tails: defaultdict[str, Tail] = defaultdict(Tail)
+        self._readers: defaultdict[str, dict[str, SqliteReader]] = defaultdict(dict)
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """See the port."""
+        if not records:
+            return
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        if not self._pending:
+            loop.call_soon(self._flush)
+        self._pending.append((records, future))
+        await future
+
+    def write(self, transaction: Transaction, records: Sequence[Record]) -> None:
+        """Append inside somebody's transaction; readers are woken after its commit."""
+        by_topic: defaultdict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            by_topic[record.topic].append(record)
+        for topic, batch in by_topic.items():
+            last = int(transaction.value(SQL["advance"], (topic, len(batch))))
+            body = _pack([(record.key, record.value) for record in batch])
+            transaction.execute(SQL["append"], (topic, last, len(batch), self._clock.now(), body))
+            transaction.after_commit(self._announcer(topic, last - len(batch) + 1, batch))
+
+    def reader(self, topic: str, group: str) -> "SqliteReader":
+        """See the port."""
+        reader = self._readers[topic][group] = SqliteReader(self, self._database, self._clock, topic, group)
+        return reader
+
+    async def settled(self, topic: str, group: str, timeout_s: float) -> bool:
+        """See the port."""
+        reader = self._readers[topic].get(group)
+        if reader is None:
+            end, committed = await self._database.read(lambda tx: _progress(tx, topic, group))
+            return committed >= end
+        return await reader.reached(await self.end(topic), timeout_s)
+
+    async def backlog(self, topic: str, group: str) -> int:
+        """See the port."""
+        reader = self._readers[topic].get(group)
+        if reader is None or not self._tails[topic].end:
+            end, committed = await self._database.read(lambda tx: _progress(tx, topic, group))
+            return end - committed
+        return self._tails[topic].end - max(0, reader.committed)
+
+    async def trim(self, before: Timestamp) -> int:
+        """See the port."""
+        trimmed = 0
+        while removed := await self._database.run(lambda tx: tx.execute(SQL["trim"], (before,)).rowcount):
+            trimmed += removed
+        return trimmed
+
+    async def ping(self) -> None:
+        """See the port."""
+        await self._database.read(lambda tx: tx.value("SELECT 1"))
+
+    async def end(self, topic: str) -> int:
+        """The offset of the topic's last record, 0 when there is none."""
+        known = self._tails[topic].end
+        return known or await self._database.read(lambda tx: int(tx.value(SQL["end"], (topic,)) or 0))
+
+    def tail(self, topic: str) -> Tail:
+        """What this process remembers of a topic."""
+        return self._tails[topic]
+
+    def passed(self, topic: str) -> None:
+        """A reader has moved on: records behind all readers need not be remembered."""
+        self._tails[topic].forget_before(min(reader.position for reader in self._readers[topic].values()) + 1)
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        records = [record for some, _ in pending for record in some]
+
+        def done(_result: None, error: Exception | None) -> None:
+            for _, future in pending:
+                settle(future, None, error)
+
+        self._database.submit(lambda tx: self.write(tx, records), done)
+
+    def _announcer(self, topic: str, first: int, batch: list[Record]) -> "Callable[[], None]":
+        def announce() -> None:
+            tail = self._tails[topic]
+            readers = self._readers.get(topic)
+            if readers:
+                tail.extend(first, batch)
+                for reader in readers.values():
+                    reader.wake()
+            else:
+                tail.clear()
+                tail.end = first + len(batch) - 1
+
+        return announce
+
+
+class SqliteReader:
+    """`ports.log.Reader`: from memory near the end, from the file when behind."""
+
+    def __init__(self, log: SqliteLog, database: Database, clock: Clock, topic: str, group: str) -> None:
+        self._log = log
+        self._database = database
+        self._clock = clock
+        self._topic = topic
+        self._group = group
+        self._woken = asyncio.Event()
+        self._progress = asyncio.Event()
+        self.committed = -1
+        self.position = 0
+
+    def wake(self) -> None:
+        """There may be something to read."""
+        self._woken.set()
+
+    async def read(self, limit: int, wait_s: float) -> Sequence[Stored]:
+        """See the port."""
+        await self._load()
+        tail = self._log.tail(self._topic)
+        found = self._from_tail(limit)
+        if not found and (self.position < tail.end or not tail.end):
+            found = await self._from_file(limit)
+        if not found and wait_s > 0:
+            await self._wait(wait_s)
+            # After a wait in vain the file is asked all the same: another process may have appended.
+            found = self._from_tail(limit) or await self._from_file(limit)
+        if found:
+            self.position = found[-1].position
+        return found
+
+    async def commit(self, position: int) -> None:
+        """See the port."""
+        await self._database.run(lambda tx: tx.execute(SQL["commit"], (self._topic, self._group, position)))
+        self.committed = max(self.committed, position)
+        self._log.passed(self._topic)
+        self._progress.set()
+
+    async def rewind(self) -> None:
+        """See the port."""
+        await self._load()
+        self.position = self.committed
+
+    async def lag(self) -> Lag:
+        """See the port."""
+        await self._load()
+        end = await self._log.end(self._topic)
+        if self.committed >= end:
+            return Lag(0, 0.0)
+        oldest = await self._database.read(lambda tx: tx.value(SQL["oldest"], (self._topic, self.committed)))
+        age_ms = times.epoch_ms(self._clock.now()) - times.epoch_ms(oldest) if oldest else 0
+        return Lag(end - self.committed, max(0.0, age_ms / 1000))
+
+    async def reached(self, position: int, timeout_s: float) -> bool:
+        """Wait until that position is committed; False when time ran out."""
+        await self._load()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.committed < position:
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _load(self) -> None:
+        if self.committed < 0:
+            _, committed = await self._database.read(lambda tx: _progress(tx, self._topic, self._group))
+            self.committed = self.position = committed
+
+    async def _wait(self, wait_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._woken.wait()
+
+    def _from_tail(self, limit: int) -> list[Stored]:
+        self._woken.clear()
+        records = self._log.tail(self._topic).records
+        offset = self.position + 1
+        found: list[Stored] = []
+        while len(found) < limit and (record := records.get(offset)) is not None:
+            found.append(record)
+            offset += 1
+        return found
+
+    async def _from_file(self, limit: int) -> list[Stored]:
+        position = self.position
+        return await self._database.read(lambda tx: _read(tx, self._topic, position, limit))
+
+
+def _read(transaction: Transaction, topic: str, after: int, limit: int) -> list[Stored]:
+    found: list[Stored] = []
+    while len(found) < limit:
+        row = transaction.execute(SQL["batch"], (topic, after + 1)).fetchone()
+        if row is None:
+            break
+        last, count, body = row
+        records = [Stored(last - count + 1 + i, key, value) for i, (key, value) in enumerate(_unpack(body))]
+        found += [record for record in records if record.position > after]
+        after = last
+    return found[:limit]
+
+
+def _progress(transaction: Transaction, topic: str, group: str) -> tuple[int, int]:
+    end = int(transaction.value(SQL["end"], (topic,)) or 0)
+    return end, int(transaction.value(SQL["committed"], (topic, group)) or 0)

@@ -1,0 +1,66 @@
+"""Inboxes on SQLite."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tasktide.adapters.sqlite import statements
+from tasktide.adapters.sqlite.database import Database, Transaction
+from tasktide.domain.ids import MAX_ID, NotificationId, UserId
+from tasktide.domain.notifications import Notification
+from tasktide.domain.times import Timestamp
+from tasktide.ports.notifications import NewNotification
+
+SQL = statements.load("notifications")
+
+_decode = msgspec.json.Decoder(Notification).decode
+_decode_all = msgspec.json.Decoder(list[Notification]).decode
+_json = msgspec.json.Encoder().encode
+
+
+class SqliteNotifications:
+    """`ports.notifications.NotificationStore` on the table `notifications`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
+        """See the port."""
+        rows = _json(new).decode()
+
+        def work(transaction: Transaction) -> str | None:
+            inserted = transaction.execute(SQL["insert"], (rows,)).rowcount
+            return None if inserted == len(new) else transaction.value(SQL["stored"], (rows,))
+
+        stored = await self._database.run(work)
+        return [one.notification for one in new] if stored is None else _decode_all(stored)
+
+    async def get(self, user_id: UserId, notification_id: NotificationId) -> Notification | None:
+        """See the port."""
+        found = await self._database.read(lambda tx: tx.value(SQL["get"], (notification_id, user_id)))
+        return None if found is None else _decode(found)
+
+    async def newest(
+        self, user_id: UserId, before: NotificationId | None, limit: int, *, unread: bool
+    ) -> Sequence[Notification]:
+        """See the port."""
+        statement = SQL["newest_unread" if unread else "newest"]
+        parameters = (user_id, MAX_ID + 1 if before is None else before, limit)
+        return _decode_all(await self._database.read(lambda tx: tx.value(statement, parameters)))
+
+    async def after(self, user_id: UserId, after: NotificationId, limit: int) -> Sequence[Notification]:
+        """See the port."""
+        return _decode_all(await self._database.read(lambda tx: tx.value(SQL["after"], (user_id, after, limit))))
+
+    async def last_id(self, user_id: UserId) -> NotificationId:
+        """See the port."""
+        return NotificationId(await self._database.read(lambda tx: tx.value(SQL["last"], (user_id,))))
+
+    async def unread(self, user_id: UserId) -> int:
+        """See the port."""
+        return int(await self._database.read(lambda tx: tx.value(SQL["unread"], (user_id,))))
+
+    async def read(self, user_id: UserId, up_to: NotificationId, now: Timestamp, *, only: bool) -> int:
+        """See the port."""
+        statement = SQL["read_one" if only else "read_up_to"]
+        return await self._database.run(lambda tx: tx.execute(statement, (user_id, up_to, now)).rowcount)

@@ -1,0 +1,40 @@
+-- name: advance
+-- Moves a topic's end by a number of records and returns the new last offset. Write lock; primary key.
+INSERT INTO log_topics (topic, last_offset) VALUES (?1, ?2)
+ON CONFLICT (topic) DO UPDATE SET last_offset = last_offset + excluded.last_offset
+RETURNING last_offset
+
+-- name: append
+-- Adds one batch of records behind the others. Write lock.
+INSERT INTO log_batches (topic, last_offset, records, appended_at, body) VALUES (?, ?, ?, ?, ?)
+
+-- name: batch
+-- The batch that holds an offset, or the next one behind it. log_batches_by_offset.
+SELECT last_offset, records, body FROM log_batches
+WHERE topic = ? AND last_offset >= ? ORDER BY last_offset LIMIT 1
+
+-- name: oldest
+-- When the first record behind an offset was appended. log_batches_by_offset.
+SELECT appended_at FROM log_batches WHERE topic = ? AND last_offset > ? ORDER BY last_offset LIMIT 1
+
+-- name: end
+-- The last offset of a topic. Primary key.
+SELECT last_offset FROM log_topics WHERE topic = ?
+
+-- name: commit
+-- Remembers how far a group is; never moves back. Write lock; primary key.
+INSERT INTO log_groups (topic, name, committed) VALUES (?, ?, ?)
+ON CONFLICT (topic, name) DO UPDATE SET committed = max(committed, excluded.committed)
+
+-- name: committed
+-- How far a group is. Primary key.
+SELECT committed FROM log_groups WHERE topic = ? AND name = ?
+
+-- name: trim
+-- Forgets old batches that every group of their topic has behind it. Write lock; at most a thousand at a time.
+DELETE FROM log_batches WHERE rowid IN (
+    SELECT rowid FROM log_batches AS b
+    WHERE b.appended_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM log_groups AS g WHERE g.topic = b.topic AND g.committed < b.last_offset)
+    ORDER BY b.rowid LIMIT 1000
+)

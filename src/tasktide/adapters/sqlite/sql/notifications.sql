@@ -1,0 +1,58 @@
+-- name: insert
+-- New notifications from a JSON array of [notification, event_id]; known (user, event) are left alone. Write lock.
+INSERT OR IGNORE INTO notifications (id, user_id, event_id, kind, task_id, message, created_at)
+SELECT e.value ->> '$[0].id', e.value ->> '$[0].user_id', e.value ->> 1, e.value ->> '$[0].kind',
+    e.value ->> '$[0].task_id', e.value ->> '$[0].message', e.value ->> '$[0].created_at'
+FROM json_each(?) AS e
+
+-- name: stored
+-- The same batch as it is stored, in the order given, as one JSON array. notifications_by_event.
+SELECT json_group_array(json_object(
+    'id', n.id, 'user_id', n.user_id, 'kind', n.kind, 'task_id', n.task_id,
+    'message', n.message, 'created_at', n.created_at, 'read_at', n.read_at))
+FROM json_each(?) AS e JOIN notifications AS n
+ON n.user_id = (e.value ->> '$[0].user_id') AND n.event_id = (e.value ->> 1)
+
+-- name: get
+-- One notification of one user as JSON. Primary key.
+SELECT json_object(
+    'id', id, 'user_id', user_id, 'kind', kind, 'task_id', task_id,
+    'message', message, 'created_at', created_at, 'read_at', read_at)
+FROM notifications WHERE id = ? AND user_id = ?
+
+-- name: newest
+-- The inbox downwards from an id, as one JSON array. notifications_by_user.
+SELECT json_group_array(json_object(
+    'id', id, 'user_id', user_id, 'kind', kind, 'task_id', task_id,
+    'message', message, 'created_at', created_at, 'read_at', read_at))
+FROM (SELECT * FROM notifications WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?)
+
+-- name: newest_unread
+-- As newest, the unread ones alone. notifications_unread.
+SELECT json_group_array(json_object(
+    'id', id, 'user_id', user_id, 'kind', kind, 'task_id', task_id,
+    'message', message, 'created_at', created_at, 'read_at', read_at))
+FROM (SELECT * FROM notifications WHERE user_id = ? AND id < ? AND read_at IS NULL ORDER BY id DESC LIMIT ?)
+
+-- name: after
+-- The inbox upwards from an id, as one JSON array. notifications_by_user.
+SELECT json_group_array(json_object(
+    'id', id, 'user_id', user_id, 'kind', kind, 'task_id', task_id,
+    'message', message, 'created_at', created_at, 'read_at', read_at))
+FROM (SELECT * FROM notifications WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?)
+
+-- name: last
+-- The newest id. notifications_by_user.
+SELECT coalesce(max(id), 0) FROM notifications WHERE user_id = ?
+
+-- name: unread
+-- How many are unread. notifications_unread.
+SELECT count(*) FROM notifications WHERE user_id = ? AND read_at IS NULL
+
+-- name: read_one
+-- Marks one as read. Write lock; primary key.
+UPDATE notifications SET read_at = ?3 WHERE user_id = ?1 AND id = ?2 AND read_at IS NULL
+
+-- name: read_up_to
+-- Marks all up to an id as read. Write lock; notifications_unread.
+UPDATE notifications SET read_at = ?3 WHERE user_id = ?1 AND id <= ?2 AND read_at IS NULL

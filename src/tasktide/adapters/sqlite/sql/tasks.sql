@@ -1,0 +1,147 @@
+-- name: insert
+-- New tasks from a JSON array of [doc, wake_at, remind_at]; known and deleted ids are left alone. Write lock.
+INSERT OR IGNORE INTO tasks (
+    id, version, status, priority, creator_id, performer_id, handler, due_key,
+    created_at, updated_at, wake_at, remind_at, doc
+)
+SELECT
+    e.value ->> '$[0].id', e.value ->> '$[0].version', e.value ->> '$[0].status', e.value ->> '$[0].priority',
+    e.value ->> '$[0].creator_id', e.value ->> '$[0].performer_id', e.value ->> '$[0].handler',
+    coalesce(e.value ->> '$[0].due_at', '9999-12-31T23:59:59.999Z'),
+    e.value ->> '$[0].created_at', e.value ->> '$[0].updated_at', e.value ->> 1, e.value ->> 2, e.value -> 0
+FROM json_each(?) AS e
+WHERE NOT EXISTS (SELECT 1 FROM task_tombstones AS t WHERE t.id = (e.value ->> '$[0].id'))
+
+-- name: insert_observers
+-- Links of tasks that are still as they were inserted, from the same array. Write lock; primary keys.
+INSERT OR IGNORE INTO task_observers (user_id, task_id)
+SELECT o.value, t.id
+FROM json_each(?) AS e, json_each(e.value, '$[0].observer_ids') AS o, tasks AS t
+WHERE t.id = (e.value ->> '$[0].id') AND t.version = (e.value ->> '$[0].version')
+
+-- name: insert_labels
+-- As insert_observers, for labels.
+INSERT OR IGNORE INTO task_labels (label, task_id)
+SELECT o.value, t.id
+FROM json_each(?) AS e, json_each(e.value, '$[0].labels') AS o, tasks AS t
+WHERE t.id = (e.value ->> '$[0].id') AND t.version = (e.value ->> '$[0].version')
+
+-- name: insert_history
+-- Events from a JSON array of [task_id, version, event]; known ones are left alone. Write lock.
+INSERT OR IGNORE INTO task_history (task_id, version, event)
+SELECT e.value ->> 0, e.value ->> 1, e.value -> 2 FROM json_each(?) AS e
+
+-- name: current
+-- Of a JSON array of [id, version], the ids that still have that version, as one JSON array. Primary key.
+SELECT json_group_array(t.id) FROM json_each(?) AS e JOIN tasks AS t
+ON t.id = (e.value ->> 0) AND t.version = (e.value ->> 1)
+
+-- name: update
+-- New states from a JSON array of [doc, wake_at, remind_at, keep_wake, keep_remind]. Write lock; primary key.
+UPDATE tasks SET
+    version = n.doc ->> 'version', status = n.doc ->> 'status', priority = n.doc ->> 'priority',
+    performer_id = n.doc ->> 'performer_id', handler = n.doc ->> 'handler',
+    due_key = coalesce(n.doc ->> 'due_at', '9999-12-31T23:59:59.999Z'), updated_at = n.doc ->> 'updated_at',
+    wake_at = iif(n.keep_wake, tasks.wake_at, n.wake_at),
+    remind_at = iif(n.keep_remind, tasks.remind_at, n.remind_at),
+    doc = n.doc
+FROM (
+    SELECT e.value ->> '$[0].id' AS id, e.value -> 0 AS doc, e.value ->> 1 AS wake_at, e.value ->> 2 AS remind_at,
+        e.value ->> 3 AS keep_wake, e.value ->> 4 AS keep_remind
+    FROM json_each(?) AS e
+) AS n
+WHERE tasks.id = n.id
+
+-- name: unlink_observers
+-- Forgets the observers of tasks, ids as a JSON array. Write lock; task_observers_by_task.
+DELETE FROM task_observers WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: unlink_labels
+-- As unlink_observers, for labels.
+DELETE FROM task_labels WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: delete
+-- Removes tasks, ids as a JSON array. Write lock; primary key.
+DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: delete_history
+-- Removes what happened to them. Write lock; primary key.
+DELETE FROM task_history WHERE task_id IN (SELECT value FROM json_each(?))
+
+-- name: bury
+-- Remembers deleted ids (JSON array), so that nothing brings them back. Write lock.
+INSERT OR IGNORE INTO task_tombstones (id, deleted_at) SELECT value, ?2 FROM json_each(?1)
+
+-- name: add_total
+-- Adds to a running total. Write lock.
+UPDATE task_totals SET value = value + ?2 WHERE name = ?1
+
+-- name: totals
+-- The running totals as one JSON object.
+SELECT json_group_object(name, value) FROM task_totals
+
+-- name: get
+-- Tasks by id (JSON array) as one JSON array. Primary key.
+SELECT '[' || coalesce(group_concat(doc, ','), '') || ']'
+FROM tasks WHERE id IN (SELECT value FROM json_each(?))
+
+-- name: history
+-- A task's events behind a version, oldest first, as one JSON array. Primary key.
+SELECT '[' || coalesce(group_concat(event, ','), '') || ']'
+FROM (SELECT event FROM task_history WHERE task_id = ? AND version > ? ORDER BY version LIMIT ?)
+
+-- name: alarms
+-- Tasks to wake or to remind of, most overdue first, as JSON [doc, wake, remind]. tasks_to_wake, tasks_to_remind.
+SELECT '[' || coalesce(group_concat(row, ','), '') || ']' FROM (
+    SELECT json_array(json(doc), coalesce(wake_at <= ?1, 0), coalesce(remind_at <= ?1, 0)) AS row
+    FROM tasks WHERE id IN (
+        SELECT id FROM (
+            SELECT id, wake_at AS at FROM tasks WHERE wake_at IS NOT NULL AND wake_at <= ?1
+            UNION ALL
+            SELECT id, remind_at AS at FROM tasks WHERE remind_at IS NOT NULL AND remind_at <= ?1
+            ORDER BY at LIMIT ?2
+        )
+    )
+)
+
+-- name: find
+-- A page of a list as one JSON array; conditions and order are put in from the fragments below.
+SELECT '[' || coalesce(group_concat(doc, ','), '') || ']'
+FROM (SELECT doc FROM tasks AS t WHERE {where} ORDER BY {order} LIMIT :limit)
+
+-- name: count
+-- How many tasks match.
+SELECT count(*) FROM tasks AS t WHERE {where}
+
+-- name: where_performer_id
+t.performer_id = :performer_id
+
+-- name: where_creator_id
+t.creator_id = :creator_id
+
+-- name: where_observer_id
+t.id IN (SELECT task_id FROM task_observers WHERE user_id = :observer_id)
+
+-- name: where_statuses
+t.status IN (SELECT value FROM json_each(:statuses))
+
+-- name: where_handler
+t.handler = :handler
+
+-- name: where_label
+t.id IN (SELECT task_id FROM task_labels WHERE label = :label)
+
+-- name: where_q
+(t.doc ->> 'title' LIKE :q ESCAPE '\' OR t.doc ->> 'description' LIKE :q ESCAPE '\')
+
+-- name: where_due_before
+t.due_key < :due_before
+
+-- name: where_updated_after
+t.updated_at > :updated_after
+
+-- name: after_ascending
+(t.{column}, t.id) > (:after_value, :after_id)
+
+-- name: after_descending
+(t.{column}, t.id) < (:after_value, :after_id)

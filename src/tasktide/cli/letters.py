@@ -1,0 +1,69 @@
+"""`tasktide letters`: what could not be handled."""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from tasktide.cli import context
+from tasktide.domain.letters import DeadLetter
+from tasktide.usecases.letters import DeadLetters
+from tasktide.wiring.ports import Ports
+
+app = typer.Typer(help="Dead letters: records set aside because they could not be handled.", no_args_is_help=True)
+
+Ids = Annotated[list[int], typer.Argument(help="Numbers as `letters list` shows them.")]
+
+
+@app.command("list")
+def list_letters(
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
+    after: Annotated[int, typer.Option(help="Only those after this number.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List them, oldest first."""
+    found = context.on_engines(context.settings(), lambda ports: _letters(ports).find(after, limit))
+    if json:
+        for letter in found:
+            typer.echo(msgspec.json.encode(letter))
+        return
+    if not found:
+        context.out.print("There are no dead letters.")
+        return
+    table = Table("id", "parked at", "topic", "pipeline", "key", "reason", box=None)
+    for letter in found:
+        table.add_row(str(letter.id), letter.parked_at, letter.topic, letter.pipeline, letter.key, letter.reason[:100])
+    context.out.print(table)
+
+
+@app.command()
+def show(letter_id: Annotated[int, typer.Argument(help="Its number.")]) -> None:
+    """Show one, with the bytes of its record."""
+    letter: DeadLetter = context.on_engines(context.settings(), lambda ports: _letters(ports).get(letter_id))
+    for name in ("id", "parked_at", "topic", "pipeline", "position", "key", "attempts", "reason"):
+        typer.echo(f"{name}: {getattr(letter, name)}")
+    typer.echo(b"value: " + letter.value)
+
+
+@app.command()
+def replay(letter_ids: Ids) -> None:
+    """Put records back onto their topic; the running server reads them within a second."""
+    context.on_engines(
+        context.settings(), lambda ports: asyncio.gather(*(_letters(ports).replay(one) for one in letter_ids))
+    )
+    typer.echo(f"Replayed {len(letter_ids)}.")
+
+
+@app.command()
+def drop(letter_ids: Ids) -> None:
+    """Forget records for good."""
+    context.on_engines(
+        context.settings(), lambda ports: asyncio.gather(*(_letters(ports).drop(one) for one in letter_ids))
+    )
+    typer.echo(f"Dropped {len(letter_ids)}.")
+
+
+def _letters(ports: Ports) -> DeadLetters:
+    return DeadLetters(letters=ports.letters)

@@ -1,0 +1,90 @@
+"""What can go wrong, as the caller should understand it; `interfaces/status.py` maps each to a status."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+
+class FieldError(Struct, frozen=True):
+    """One thing wrong with one field of the input; `field` is a path such as `labels[2]`."""
+
+    field: str
+    message: str
+
+
+class TasktideError(Exception):
+    """The root of every error that a caller may meet; `code` is a stable word for programs."""
+
+    code = "error"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        if code is not None:
+            self.code = code
+
+
+class NotFound(TasktideError):  # noqa: N818 - the house names errors by what happened
+    """There is no such thing, or none that this caller may know of."""
+
+    code = "not_found"
+
+
+class Conflict(TasktideError):  # noqa: N818
+    """The thing is in a state that does not allow this."""
+
+    code = "conflict"
+
+
+class Stale(TasktideError):  # noqa: N818
+    """The caller's version of the thing is not the current one."""
+
+    code = "stale_version"
+
+
+class Forbidden(TasktideError):  # noqa: N818
+    """The caller is known, and may not do this."""
+
+    code = "forbidden"
+
+
+class Unauthenticated(TasktideError):  # noqa: N818
+    """The caller is not known: no token, a bad one or a dead one."""
+
+    code = "unauthenticated"
+
+
+class Invalid(TasktideError):  # noqa: N818
+    """The input can be read, and says something that cannot be."""
+
+    code = "invalid"
+
+    def __init__(self, errors: Sequence[FieldError], detail: str = "The request has invalid fields.") -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class Limited(TasktideError):  # noqa: N818
+    """The caller asked too often; `retry_after_s` tells when to come back."""
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(TasktideError):  # noqa: N818
+    """An engine is away, full or too busy. Nothing was accepted, or the caller cannot know: repeat it."""
+
+    code = "unavailable"
+
+    def __init__(self, engine: str, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.engine = engine
+        self.retry_after_s = retry_after_s
+
+
+def invalid(field: str, message: str) -> Invalid:
+    """The error for a single wrong field."""
+    return Invalid([FieldError(field, message)])

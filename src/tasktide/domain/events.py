@@ -1,0 +1,225 @@
+"""Events: immutable facts on the log, as CloudEvents 1.0 in JSON. The list of types is closed."""
+
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tasktide.domain.ids import TaskId, UserId
+from tasktide.domain.notifications import Kind
+from tasktide.domain.tasks import Status, Task, changes
+from tasktide.domain.times import Timestamp
+
+D = TypeVar("D")
+
+WORKER = "worker"
+SYSTEM = "system"
+
+TASK_INGESTED = "task.ingested"
+TASK_EVENTS = "task.events"
+TASK_INPUT = "task.input"
+TASK_OUTPUT = "task.output"
+NOTIFICATION_EVENTS = "notification.events"
+TOPICS = (TASK_INGESTED, TASK_EVENTS, TASK_INPUT, TASK_OUTPUT, NOTIFICATION_EVENTS)
+
+TaskEventType = Literal[
+    "task.created",
+    "task.updated",
+    "task.started",
+    "task.completed",
+    "task.failed",
+    "task.cancelled",
+    "task.deleted",
+]
+
+
+class Envelope(Struct, Generic[D], frozen=True, kw_only=True, omit_defaults=True):
+    """What every event carries.
+
+    `actor` is `user:<id>`, `worker` or `system`; `id` is derived, so that saying a thing twice says it once.
+    """
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    subject: str
+    time: Timestamp
+    actor: str
+    traceparent: str | None = None
+    data: D
+
+
+class TaskChanged(Struct, frozen=True, kw_only=True):
+    """A task after a change, and what changed: field to [from, to]."""
+
+    task: Task
+    changes: dict[str, tuple[Any, Any]] = {}
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """A job for a worker: which attempt is wanted, of the job as it was scheduled."""
+
+    task_id: TaskId
+    handler: str
+    payload: Raw
+    priority: int
+    attempt: int
+    run_at: Timestamp | None = None
+
+
+class Output(Struct, frozen=True, kw_only=True):
+    """What a job came to."""
+
+    task_id: TaskId
+    result: Raw
+    processed_at: Timestamp
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """One message to one user; (user, event) is its natural key."""
+
+    user_id: UserId
+    kind: Kind
+    task_id: TaskId | None
+    message: str
+    event_id: str
+
+
+class TaskIngested(Envelope[Task], frozen=True, kw_only=True):
+    """A submission: accepted, not yet stored."""
+
+    type: Literal["task.ingested"]
+
+
+class TaskEvent(Envelope[TaskChanged], frozen=True, kw_only=True):
+    """Something happened to a task."""
+
+    type: TaskEventType
+
+
+class TaskWork(Envelope[Work], frozen=True, kw_only=True):
+    """A job is ready to run."""
+
+    type: Literal["task.input"]
+
+
+class TaskOutput(Envelope[Output], frozen=True, kw_only=True):
+    """A job has a result."""
+
+    type: Literal["task.output"]
+
+
+class NotificationPlanned(Envelope[Planned], frozen=True, kw_only=True):
+    """Somebody is to be told something."""
+
+    type: Literal["notification.planned"]
+
+
+Event = TaskIngested | TaskEvent | TaskWork | TaskOutput | NotificationPlanned
+
+_DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
+    TASK_INGESTED: msgspec.json.Decoder(TaskIngested),
+    TASK_EVENTS: msgspec.json.Decoder(TaskEvent),
+    TASK_INPUT: msgspec.json.Decoder(TaskWork),
+    TASK_OUTPUT: msgspec.json.Decoder(TaskOutput),
+    NOTIFICATION_EVENTS: msgspec.json.Decoder(NotificationPlanned),
+}
+encode = msgspec.json.Encoder().encode
+
+
+def decode(topic: str, value: bytes) -> Any:
+    """The event in a record of a topic; msgspec.DecodeError when it cannot be read as one."""
+    return _DECODERS[topic].decode(value)
+
+
+def user(user_id: UserId) -> str:
+    """The actor name of a user."""
+    return f"user:{user_id}"
+
+
+def ingested(task: Task, actor: str, traceparent: str | None) -> TaskIngested:
+    """The submission of a task."""
+    envelope = _envelope(f"{task.id}.0", f"task/{task.id}", task.created_at, actor, traceparent)
+    return TaskIngested(**envelope, type="task.ingested", data=task)
+
+
+def created(submission: TaskIngested) -> TaskEvent:
+    """The first event of a task's life, derived from its submission."""
+    task = submission.data
+    envelope = _envelope(f"{task.id}.{task.version}", submission.subject, submission.time, submission.actor, None)
+    envelope["traceparent"] = submission.traceparent
+    return TaskEvent(**envelope, type="task.created", data=TaskChanged(task=task))
+
+
+def changed(before: Task, after: Task, actor: str, traceparent: str | None = None) -> TaskEvent:
+    """The event that leads from one snapshot to the next; its type follows from the status."""
+    kind = "task.updated" if before.status is after.status else _BY_STATUS[after.status]
+    return _task_event(kind, after, changes(before, after), actor, traceparent)
+
+
+def deleted(task: Task, actor: str, now: Timestamp, traceparent: str | None = None) -> TaskEvent:
+    """The last event of a task's life; its version is one above the last snapshot's."""
+    last = msgspec.structs.replace(task, version=task.version + 1, updated_at=max(now, task.updated_at))
+    return _task_event("task.deleted", last, {}, actor, traceparent)
+
+
+def work(task: Task, now: Timestamp) -> TaskWork:
+    """The order to run a job's next attempt."""
+    attempt = task.attempts + 1
+    data = Work(
+        task_id=task.id,
+        handler=task.handler or "",
+        payload=task.payload,
+        priority=task.priority,
+        attempt=attempt,
+        run_at=task.run_at,
+    )
+    envelope = _envelope(f"{task.id}.run.{attempt}", f"task/{task.id}", now, SYSTEM, None)
+    return TaskWork(**envelope, type="task.input", data=data)
+
+
+def output(task: Task) -> TaskOutput:
+    """The result of a finished job, for anyone who reads the topic."""
+    when = task.finished_at or task.updated_at
+    data = Output(task_id=task.id, result=task.result, processed_at=when)
+    envelope = _envelope(f"{task.id}.{task.version}.out", f"task/{task.id}", when, WORKER, None)
+    return TaskOutput(**envelope, type="task.output", data=data)
+
+
+def planned(plan: Planned, actor: str, now: Timestamp) -> NotificationPlanned:
+    """The order to put one message into one inbox."""
+    envelope = _envelope(f"{plan.event_id}@{plan.user_id}", f"user/{plan.user_id}", now, actor, None)
+    return NotificationPlanned(**envelope, type="notification.planned", data=plan)
+
+
+_BY_STATUS: dict[Status, TaskEventType] = {
+    Status.PENDING: "task.updated",
+    Status.IN_PROGRESS: "task.started",
+    Status.DONE: "task.completed",
+    Status.FAILED: "task.failed",
+    Status.CANCELLED: "task.cancelled",
+}
+
+
+def _task_event(
+    kind: TaskEventType,
+    task: Task,
+    diff: dict[str, tuple[object, object]],
+    actor: str,
+    traceparent: str | None,
+) -> TaskEvent:
+    envelope = _envelope(f"{task.id}.{task.version}", f"task/{task.id}", task.updated_at, actor, traceparent)
+    return TaskEvent(**envelope, type=kind, data=TaskChanged(task=task, changes=diff))
+
+
+def _envelope(event_id: str, subject: str, time: Timestamp, actor: str, traceparent: str | None) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": "/tasktide",
+        "subject": subject,
+        "time": time,
+        "actor": actor,
+        "traceparent": traceparent,
+    }

@@ -1,0 +1,71 @@
+"""Notifications: the value, the kinds, and who chose to hear what over which channel."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from tasktide.domain.errors import FieldError, Invalid
+from tasktide.domain.ids import NotificationId, TaskId, UserId
+from tasktide.domain.times import Timestamp
+
+MESSAGE_LENGTH = 2_000
+
+
+class Kind(StrEnum):
+    """Why somebody is told."""
+
+    ASSIGNED = "task.assigned"
+    CREATED = "task.created"
+    UPDATED = "task.updated"
+    COMPLETED = "task.completed"
+    FAILED = "task.failed"
+    CANCELLED = "task.cancelled"
+    DELETED = "task.deleted"
+    DUE = "task.due"
+    MESSAGE = "message"
+
+
+class Channel(StrEnum):
+    """How somebody is told."""
+
+    INBOX = "inbox"
+    EMAIL = "email"
+
+
+class Notification(Struct, frozen=True, kw_only=True, gc=False):
+    """One message in one inbox. `id` increases per user: it is the cursor from which a stream resumes."""
+
+    id: NotificationId
+    user_id: UserId
+    kind: Kind
+    task_id: TaskId | None = None
+    message: str
+    created_at: Timestamp
+    read_at: Timestamp | None = None
+
+
+Preferences = dict[Channel, dict[Kind, bool]]
+
+
+def default_preferences() -> Preferences:
+    """Everything goes to the inbox; email is for those who ask for it."""
+    return {channel: dict.fromkeys(Kind, channel is Channel.INBOX) for channel in Channel}
+
+
+def merged_preferences(sent: dict[str, dict[str, bool]]) -> Preferences:
+    """The matrix that was sent, with defaults where it is silent; Invalid names unknown channels and kinds."""
+    whole = default_preferences()
+    errors = []
+    for channel, row in sent.items():
+        if channel not in set(Channel):
+            errors.append(FieldError(channel, f"unknown channel; there are {', '.join(Channel)}"))
+            continue
+        errors += [
+            FieldError(f"{channel}.{kind}", f"unknown kind; there are {', '.join(Kind)}")
+            for kind in row
+            if kind not in set(Kind)
+        ]
+        whole[Channel(channel)].update({Kind(kind): wanted for kind, wanted in row.items() if kind in set(Kind)})
+    if errors:
+        raise Invalid(errors)
+    return whole

@@ -1,0 +1,88 @@
+"""Pages of lists by keyset: a cursor names the last row seen, so concurrent inserts repeat and hide nothing."""
+
+import base64
+import binascii
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from tasktide.domain.errors import invalid
+from tasktide.domain.tasks import Status
+from tasktide.domain.times import Timestamp
+
+T = TypeVar("T")
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+SORTS = ("created_at", "updated_at", "priority", "due_at")
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """Some items, and the cursor of the next page when there is one."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Cursor(Struct, frozen=True, array_like=True):
+    """The last row of a page: in which order it was read, its sort value and its id."""
+
+    order: str
+    value: str | int
+    id: int
+
+
+class TaskFilter(Struct, frozen=True, kw_only=True):
+    """Which tasks: all conditions hold at once; of `statuses` any."""
+
+    performer_id: int | None = None
+    creator_id: int | None = None
+    observer_id: int | None = None
+    statuses: tuple[Status, ...] = ()
+    handler: str | None = None
+    label: str | None = None
+    q: str | None = None
+    due_before: Timestamp | None = None
+    updated_after: Timestamp | None = None
+
+
+class TaskQuery(Struct, frozen=True, kw_only=True):
+    """One page of tasks: `sort` is one of SORTS; rows after `after` in that order; at most `limit`."""
+
+    filter: TaskFilter = TaskFilter()
+    sort: str = "created_at"
+    descending: bool = True
+    after: Cursor | None = None
+    limit: int = DEFAULT_LIMIT
+
+    @property
+    def order(self) -> str:
+        """The order's name, as a cursor remembers it."""
+        return f"-{self.sort}" if self.descending else self.sort
+
+
+def encode(cursor: Cursor) -> str:
+    """The cursor as an opaque word for URLs."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
+
+
+def decode(word: str | None, order: str) -> Cursor | None:
+    """The cursor behind a word; Invalid when it is none, or was made for another order."""
+    if word is None:
+        return None
+    try:
+        raw = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True)
+        cursor = msgspec.json.decode(raw, type=Cursor)
+    except (binascii.Error, msgspec.DecodeError, ValueError):
+        raise invalid("cursor", "is not a cursor of this list") from None
+    if cursor.order != order:
+        raise invalid("cursor", "was made for another sort order")
+    return cursor
+
+
+def check_limit(limit: int) -> int:
+    """The page size; Invalid outside 1..200."""
+    if not 1 <= limit <= MAX_LIMIT:
+        raise invalid("limit", f"must be 1 to {MAX_LIMIT}")
+    return limit

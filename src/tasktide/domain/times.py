@@ -1,0 +1,41 @@
+"""Points in time as RFC 3339 text in UTC with milliseconds: fixed width, so text order is time order."""
+
+from datetime import UTC, datetime
+from typing import NewType
+
+Timestamp = NewType("Timestamp", str)
+
+NEVER = Timestamp("9999-12-31T23:59:59.999Z")
+
+
+def at(epoch_ms: int) -> Timestamp:
+    """The timestamp of a Unix time in milliseconds."""
+    seconds, millis = divmod(epoch_ms, 1000)
+    return Timestamp(f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z")
+
+
+def epoch_ms(timestamp: Timestamp) -> int:
+    """Unix time in milliseconds."""
+    moment = datetime.fromisoformat(timestamp)
+    return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
+
+
+def later(timestamp: Timestamp, seconds: float) -> Timestamp:
+    """The timestamp so many seconds after another (before it, when negative)."""
+    return at(epoch_ms(timestamp) + round(seconds * 1000))
+
+
+def parse(text: str) -> Timestamp:
+    """Any RFC 3339 time brought to the one form; ValueError when there is no offset or no such day."""
+    if len(text) < len("2026-01-01T00:00:00Z") or text[10:11] not in {"T", "t", " "}:
+        raise ValueError("not an RFC 3339 date and time")
+    moment = datetime.fromisoformat(text.upper())
+    if moment.tzinfo is None:
+        raise ValueError("the offset from UTC is missing (end it with Z)")
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
+    if utc.year < 1000:  # noqa: PLR2004 - strftime does not pad earlier years, and the width must hold
+        raise ValueError("out of range")
+    return Timestamp(f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z")

@@ -1,0 +1,39 @@
+"""From an Authorization header to the actor of a request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tasktide.domain.errors import Unauthenticated
+from tasktide.domain.users import Actor
+from tasktide.usecases.users import Users
+
+# Our tokens are near 250 characters; longer ones are not worth hashing.
+TOKEN_LENGTH = 4_096
+
+
+async def resolve(users: Users, authorization: str | None) -> Actor | None:
+    """The actor behind the header; None without one, Unauthenticated when it does not hold."""
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("The Authorization header is not of the form: Bearer <token>.", code="invalid_token")
+    return await resolve_token(users, token.strip())
+
+
+async def resolve_token(users: Users, token: str) -> Actor:
+    """The actor behind a token; Unauthenticated when it does not hold."""
+    if len(token) > TOKEN_LENGTH:
+        raise Unauthenticated("The token is not valid.", code="invalid_token")
+    return await users.authenticate(token)
+
+
+def required(scope: Mapping[str, Any]) -> Actor:
+    """The actor whom the gate found; Unauthenticated when there is none."""
+    actor = scope.get("actor")
+    if isinstance(actor, Actor):
+        return actor
+    failure = scope.get("actor_failure")
+    if isinstance(failure, Unauthenticated):
+        raise failure
+    raise Unauthenticated("Sign in first: send the header Authorization: Bearer <token>.", code="token_missing")

@@ -1,0 +1,164 @@
+"""The one ASGI application: REST and server-sent events behind the gate, WebSocket beside it."""
+
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.config.cors import CORSConfig
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.exceptions import (
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware.cors import CORSMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec.schema import Schema
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+
+from tasktide import __version__
+from tasktide.domain.errors import FieldError, Invalid, NotFound, TasktideError
+from tasktide.interfaces import actor as actors
+from tasktide.interfaces import status
+from tasktide.interfaces.gate import App, Gate, Receive, Scope, Send
+from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.rest import auth, letters, notifications, service, tasks, users
+from tasktide.interfaces.sse.stream import events
+from tasktide.interfaces.status import HttpError
+from tasktide.interfaces.websocket.session import Session, reject
+
+SOCKET_PATH = "/tasks/notifications"
+
+
+class RawJson(OpenAPISchemaPlugin):
+    """Tells OpenAPI that a `msgspec.Raw` is any JSON."""
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        """Whether the field is raw JSON."""
+        return field_definition.annotation is msgspec.Raw
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
+        """A schema that allows everything."""
+        del field_definition, schema_creator
+        return Schema(description="Any JSON value.")
+
+
+def build(platform: Platform) -> App:
+    """The application for a platform."""
+    http: App = Gate(_rest(platform), platform)  # type: ignore[arg-type]
+    if platform.cors_origins:
+        config = CORSConfig(
+            allow_origins=list(platform.cors_origins),
+            allow_headers=["authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
+                           "last-event-id", "x-request-id"],
+            expose_headers=["etag", "link", "location", "ratelimit", "ratelimit-policy", "retry-after",
+                            "idempotent-replayed", "x-request-id"],
+        )  # fmt: skip
+        http = CORSMiddleware(http, config)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            if scope["path"] == SOCKET_PATH:
+                await Session(platform, receive, send).serve()
+            else:
+                await reject(send, receive)
+        else:
+            raise ValueError(f"no {scope['type']} here")
+
+    return application
+
+
+def _rest(platform: Platform) -> Litestar:
+    return Litestar(
+        route_handlers=[
+            *auth.ROUTES,
+            *users.ROUTES,
+            *tasks.ROUTES,
+            *notifications.ROUTES,
+            *letters.ROUTES,
+            *service.ROUTES,
+            events,
+        ],
+        dependencies={"platform": Provide(lambda: platform, sync_to_thread=False, use_cache=True)},
+        guards=[_signed_in],
+        before_request=_known_parameters,
+        exception_handlers={TasktideError: _problem, HTTPException: _http_problem, Exception: _unexpected},
+        openapi_config=_openapi(),
+        plugins=[RawJson()],
+        request_max_body_size=None,
+        logging_config=None,
+        signature_types=[Platform],
+    )
+
+
+def _openapi() -> OpenAPIConfig:
+    bearer = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+    return OpenAPIConfig(
+        title="Tasktide",
+        version=__version__,
+        description="Tasks for people, jobs for programs, and notifications about both.",
+        components=Components(security_schemes={"bearer": bearer}),
+        security=[{"bearer": []}],
+        render_plugins=[],
+        use_handler_docstrings=True,
+    )
+
+
+def _signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The default is closed: only a route that says `public` answers without a token."""
+    if not handler.opt.get("public"):
+        actors.required(connection.scope)
+
+
+def _known_parameters(request: Request[Any, Any, Any]) -> None:
+    """A parameter that nobody reads is a spelling mistake, and would silently widen a list."""
+    if not request.query_params:
+        return
+    known = request.route_handler.parsed_fn_signature.parameters
+    unknown = [name for name in request.query_params if name not in known or name in {"request", "platform", "data"}]
+    if unknown:
+        raise Invalid([FieldError(name, "is not a parameter here") for name in unknown])
+
+
+def _problem(request: Request[Any, Any, Any], error: TasktideError) -> Response[Any]:
+    code, headers, body = status.problem(error, str(request.scope.get("trace_id")))
+    return Response(body, status_code=code, headers=headers, media_type=status.PROBLEM)
+
+
+def _http_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    if error.status_code >= 500:  # noqa: PLR2004 - ours, not the client's
+        return _unexpected(request, error)
+    return _problem(request, _understood(error))
+
+
+def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    trace_id = str(request.scope.get("trace_id"))
+    logger = structlog.get_logger("gateway")
+    logger.error("request failed", trace_id=trace_id, method=request.method, path=request.url.path, exc_info=error)
+    code, headers, body = status.unexpected(trace_id)
+    return Response(body, status_code=code, headers=headers, media_type=status.PROBLEM)
+
+
+def _understood(error: HTTPException) -> TasktideError:
+    """What Litestar's own refusals mean in our terms."""
+    match error:
+        case NotFoundException():
+            return NotFound("There is nothing here.")
+        case MethodNotAllowedException():
+            allowed = (error.headers or {}).get("Allow", "")
+            return HttpError(405, "This method is not allowed here.", {"allow": allowed} if allowed else {})
+        case ValidationException():
+            wrong = error.extra if isinstance(error.extra, list) else []
+            if not wrong or any(one.get("key") == "data" for one in wrong):
+                return HttpError(400, "The body is empty.")
+            return Invalid([FieldError(str(one.get("key", "")), str(one.get("message", ""))) for one in wrong])
+        case _:
+            return HttpError(error.status_code, error.detail)

@@ -1,0 +1,129 @@
+"""What the routes share: ids in paths, entity tags, links, and answers that are given once."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response
+from litestar.openapi.datastructures import ResponseSpec
+
+from tasktide.domain import ids
+from tasktide.domain.errors import NotFound, Stale
+from tasktide.domain.replies import Reply
+from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.status import Problem
+
+Incoming = Request[Any, Any, Any]
+
+_MEANINGS = {
+    400: "The body is not JSON, or empty.",
+    401: "No token, a bad one, or a dead one.",
+    403: "You may not do this.",
+    404: "There is no such thing.",
+    408: "The body did not arrive in time.",
+    409: "Its state does not allow this.",
+    412: "If-Match names another version.",
+    413: "The body is too large.",
+    415: "The body is of another media type.",
+    422: "The content is wrong; `errors` names the fields.",
+    429: "Too many requests; Retry-After tells when to come back.",
+    503: "An engine is away or overloaded; Retry-After tells when to come back.",
+}
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """The documented errors of a route: those named, and those that every route may answer."""
+    wanted = sorted({*statuses, 422, 429, 503})
+    return {
+        one: ResponseSpec(
+            data_container=Problem,
+            description=_MEANINGS[one],
+            generate_examples=False,
+            media_type="application/problem+json",
+        )
+        for one in wanted
+    }
+
+
+def path_id(text: str, noun: str) -> int:
+    """The id in a path; NotFound when no such id can exist."""
+    number = ids.parse(text)
+    if number is None:
+        raise NotFound(f"There is no {noun} {text[:40]}.")
+    return number
+
+
+def traceparent_of(request: Incoming) -> str | None:
+    """The W3C trace context of a request, as the gate found or made it."""
+    found = request.scope.get("traceparent")
+    return found if isinstance(found, str) else None
+
+
+def encoded(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:
+    """A JSON answer."""
+    return Response(
+        msgspec.json.encode(value), status_code=status, headers=headers or {}, media_type="application/json"
+    )
+
+
+def tagged(request: Incoming, value: Any, version: int, status: int = 200) -> Response[Any]:
+    """One thing with its version as entity tag; 304 when the client has that version."""
+    tag = f'"{version}"'
+    if status == 200 and request.method == "GET" and _names(request.headers.get("if-none-match"), tag):  # noqa: PLR2004
+        return Response(b"", status_code=304, headers={"etag": tag})
+    return encoded(value, status, {"etag": tag})
+
+
+def expected_version(request: Incoming) -> int | None:
+    """The version in If-Match; None without one or for `*`. Stale when it can be no version of ours."""
+    given = request.headers.get("if-match")
+    if given is None or given.strip() == "*":
+        return None
+    tag = given.strip()
+    number = ids.parse(tag[1:-1]) if tag.startswith('"') and tag.endswith('"') else None
+    if number is None:
+        raise Stale(f"If-Match holds {given[:40]!r}, which is no version of this.")
+    return number
+
+
+def paged(request: Incoming, page: Any, next_cursor: str | None) -> Response[Any]:
+    """A page with a Link to the next one."""
+    headers = {}
+    if next_cursor is not None:
+        others = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+        query = urlencode([*others, ("cursor", next_cursor)])
+        headers["link"] = f'<{request.url.path}?{query}>; rel="next"'
+    return encoded(page, headers=headers)
+
+
+async def once(
+    request: Incoming,
+    platform: Platform,
+    scope: str,
+    reserve: Callable[[], Awaitable[int]],
+    work: Callable[[int | None], Awaitable[Reply]],
+) -> Response[Any]:
+    """The answer of a creating request; with an Idempotency-Key, the same one each time it is asked."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return _response(await work(None), {})
+    route = f"{scope} {request.method} {request.url.path}"
+    reply, was_replayed = await platform.idempotency.once(route, key, await request.body(), reserve, work)
+    return _response(reply, {"idempotent-replayed": "true"} if was_replayed else {})
+
+
+def reply(value: Any, status: int, headers: dict[str, str] | None = None) -> Reply:
+    """An answer that can be remembered."""
+    return Reply(status, headers or {}, msgspec.json.encode(value))
+
+
+def _response(kept: Reply, extra: dict[str, str]) -> Response[Any]:
+    return Response(kept.body, status_code=kept.status, headers=kept.headers | extra, media_type="application/json")
+
+
+def _names(header: str | None, tag: str) -> bool:
+    if header is None:
+        return False
+    tags = [one.strip().removeprefix("W/") for one in header.split(",")]
+    return tag in tags or "*" in tags

@@ -1,0 +1,119 @@
+"""Request bodies: JSON decoded straight into its type, with an error that names the field."""
+
+import re
+from collections.abc import Generator
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from litestar.dto import AbstractDTO, DTOConfig, DTOFieldDefinition
+from litestar.openapi.spec import Reference, Schema
+from litestar.typing import FieldDefinition
+
+from tasktide.domain.errors import FieldError, Invalid
+from tasktide.interfaces.status import HttpError
+
+T = TypeVar("T")
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+MERGE_PATCH = "application/merge-patch+json"
+MOST_ERRORS = 100
+_WHERE = re.compile(r"(?P<what>.*?) - at `\$?(?P<path>.*)`", re.DOTALL)
+_FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<field>.*)`", re.DOTALL)
+
+
+def media_type(header: str | None) -> str:
+    """The media type of a Content-Type header without its parameters; JSON when there is none."""
+    return JSON if not header else header.partition(";")[0].strip().lower()
+
+
+def decode(body: bytes, kind: type[T] | Any, content_type: str | None, allowed: tuple[str, ...] = (JSON,)) -> Any:
+    """The body as its type. HttpError 415 or 400 when it is no JSON; Invalid names what does not fit."""
+    if media_type(content_type) not in allowed:
+        raise HttpError(415, f"Send the body as {' or '.join(allowed)}.", {"accept": ", ".join(allowed)})
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as wrong:
+        raise Invalid([field_error(wrong)]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+        raise HttpError(400, f"The body is not valid JSON: {wrong}.") from None
+
+
+def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int) -> list[T]:
+    """An array or lines of JSON as a list of a type; Invalid names the bad ones by index."""
+    if media_type(content_type) == NDJSON:
+        raws = [msgspec.Raw(line) for line in body.split(b"\n") if line.strip()]
+    else:
+        raws = decode(body, list[msgspec.Raw], content_type, (JSON, NDJSON))
+    if not 1 <= len(raws) <= most:
+        raise Invalid([FieldError("body", f"must hold 1 to {most} items, not {len(raws)}")])
+    decoder = msgspec.json.Decoder(kind)
+    items: list[T] = []
+    errors: list[FieldError] = []
+    for index, raw in enumerate(raws):
+        try:
+            items.append(decoder.decode(raw))
+        except msgspec.ValidationError as wrong:
+            error = field_error(wrong)
+            errors.append(FieldError(f"[{index}].{error.field}", error.message))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+            raise HttpError(400, f"Item {index} is not valid JSON: {wrong}.") from None
+        if len(errors) == MOST_ERRORS:
+            break
+    if errors:
+        raise Invalid(errors)
+    return items
+
+
+def field_error(wrong: msgspec.ValidationError) -> FieldError:
+    """The path and the complaint in msgspec's message."""
+    text = str(wrong)
+    match = _WHERE.fullmatch(text)
+    what, path = (match["what"], match["path"].lstrip(".")) if match else (text, "")
+    named = _FIELD.fullmatch(what)
+    if named:
+        path = f"{path}.{named['field']}".lstrip(".")
+        what = "is required" if "missing" in what else "is not a field here"
+    return FieldError(path or "body", what)
+
+
+class Body(AbstractDTO[T]):
+    """Litestar's hook for decoding `data`: ours, with the schema that Litestar writes for the type."""
+
+    config = DTOConfig()
+    allowed: ClassVar[tuple[str, ...]] = (JSON,)
+
+    def decode_bytes(self, value: bytes) -> Any:
+        """The request's body as the type of `data`."""
+        return decode(value, self.model_type, self.asgi_connection.headers.get("content-type"), self.allowed)
+
+    @classmethod
+    def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
+        """Nothing to prepare."""
+
+    @classmethod
+    def create_openapi_schema(
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
+    ) -> Reference | Schema:
+        """The schema of the type itself."""
+        del handler_id
+        schema: Reference | Schema = schema_creator.for_field_definition(field_definition)
+        return schema
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:
+        """None: the type is used as it is."""
+        del model_type
+        yield from ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        """None: the type is used as it is."""
+        del field_definition
+        return False
+
+
+class PatchBody(Body[T]):
+    """As Body, for JSON merge patches, which may also come as plain JSON."""
+
+    allowed = (JSON, MERGE_PATCH)

@@ -1,0 +1,102 @@
+"""Dead letters, for admins."""
+
+import base64
+from typing import Any
+
+from litestar import Response, delete, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Struct
+
+from tasktide.domain import access, paging
+from tasktide.domain.access import Action
+from tasktide.domain.letters import DeadLetter
+from tasktide.domain.paging import Cursor, Page
+from tasktide.domain.times import Timestamp
+from tasktide.interfaces import actor as actors
+from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.rest.answers import Incoming, encoded, paged, path_id, problems
+
+TAGS = ["letters"]
+
+
+class Letter(Struct, frozen=True):
+    """A dead letter; `value` is text when the record was text, `value_base64` always holds its bytes."""
+
+    id: int
+    topic: str
+    pipeline: str
+    position: int
+    key: str
+    reason: str
+    attempts: int
+    parked_at: Timestamp
+    value: str | None
+    value_base64: str
+
+
+@get(
+    "/letters",
+    tags=TAGS,
+    responses={200: ResponseSpec(Page[Letter], generate_examples=False), **problems(401, 403)},
+)
+async def find_letters(
+    request: Incoming, platform: Platform, limit: int = paging.DEFAULT_LIMIT, cursor: str | None = None
+) -> Response[Any]:
+    """Records that could not be handled, oldest first."""
+    _check(request)
+    size = paging.check_limit(limit)
+    last = paging.decode(cursor, "letters")
+    found = await platform.letters.find(last.id if last else 0, size + 1)
+    following = paging.encode(Cursor("letters", "", found[size - 1].id)) if len(found) > size else None
+    return paged(request, Page([_shown(one) for one in found[:size]], following), following)
+
+
+@get(
+    "/letters/{letter_id:str}",
+    tags=TAGS,
+    responses={200: ResponseSpec(Letter, generate_examples=False), **problems(401, 403, 404)},
+)
+async def get_letter(request: Incoming, letter_id: str, platform: Platform) -> Response[Any]:
+    """One record with the reason why nobody could handle it."""
+    _check(request)
+    return encoded(_shown(await platform.letters.get(path_id(letter_id, "dead letter"))))
+
+
+@post("/letters/{letter_id:str}/replay", status_code=204, tags=TAGS, responses=problems(401, 403, 404))
+async def replay_letter(request: Incoming, letter_id: str, platform: Platform) -> None:
+    """Put the record back onto its topic."""
+    _check(request)
+    await platform.letters.replay(path_id(letter_id, "dead letter"))
+
+
+@delete("/letters/{letter_id:str}", status_code=204, tags=TAGS, responses=problems(401, 403, 404))
+async def drop_letter(request: Incoming, letter_id: str, platform: Platform) -> None:
+    """Forget the record for good."""
+    _check(request)
+    await platform.letters.drop(path_id(letter_id, "dead letter"))
+
+
+def _check(request: Incoming) -> None:
+    access.check(actors.required(request.scope), Action.LETTERS)
+
+
+def _shown(letter: DeadLetter) -> Letter:
+    try:
+        text = letter.value.decode()
+    except UnicodeDecodeError:
+        text = None
+    return Letter(
+        id=letter.id,
+        topic=letter.topic,
+        pipeline=letter.pipeline,
+        position=letter.position,
+        key=letter.key,
+        reason=letter.reason,
+        attempts=letter.attempts,
+        parked_at=letter.parked_at,
+        value=text,
+        value_base64=base64.b64encode(letter.value).decode(),
+    )
+
+
+ROUTES = [find_letters, get_letter, replay_letter, drop_letter]

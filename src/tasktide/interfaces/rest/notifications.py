@@ -1,0 +1,149 @@
+"""The inbox, direct notifications and preferences."""
+
+from typing import Any
+
+from litestar import Response, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Struct
+
+from tasktide.domain import events, paging
+from tasktide.domain.errors import invalid
+from tasktide.domain.ids import MAX_ID, NotificationId
+from tasktide.domain.notifications import Notification, Preferences
+from tasktide.domain.replies import Reply
+from tasktide.interfaces import actor as actors
+from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.rest import operations
+from tasktide.interfaces.rest.answers import Incoming, encoded, once, paged, path_id, problems, reply
+from tasktide.interfaces.rest.body import Body, decode_many
+from tasktide.usecases.notifications import DirectMessage, InboxPage
+
+TAGS = ["notifications"]
+
+
+class Sent(Struct, frozen=True):
+    """How many inboxes the notifications go to."""
+
+    accepted: int
+
+
+@get(
+    "/notifications",
+    tags=TAGS,
+    responses={200: ResponseSpec(InboxPage, generate_examples=False), **problems(401)},
+)
+async def find_notifications(
+    request: Incoming,
+    platform: Platform,
+    unread: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+    after: int | None = None,
+    limit: int = paging.DEFAULT_LIMIT,
+    cursor: str | None = None,
+) -> Response[Any]:
+    """My inbox, newest first; with `after`, what came after that id, oldest first."""
+    actor = actors.required(request.scope)
+    size = paging.check_limit(limit)
+    if after is None:
+        page = await platform.notifications.newest(actor, unread=unread, cursor=cursor, limit=size)
+        return paged(request, page, page.next_cursor)
+    if unread:
+        raise invalid("unread", "cannot be combined with after")
+    if not 0 <= after <= MAX_ID:
+        raise invalid("after", "must be a notification id, or 0")
+    page = await platform.notifications.after(actor, NotificationId(after), cursor=cursor, limit=size)
+    return paged(request, page, page.next_cursor)
+
+
+@post(
+    "/notifications",
+    status_code=202,
+    dto=Body[DirectMessage],
+    return_dto=None,
+    tags=TAGS,
+    responses={
+        202: ResponseSpec(Sent, generate_examples=False),
+        **problems(400, 401, 403, 408, 409, 413, 415),
+    },
+)
+async def send(request: Incoming, data: DirectMessage, platform: Platform) -> Response[Any]:
+    """Send a notification to some users, or to all. For admins."""
+    return await _send(request, platform, [data], many=False)
+
+
+@post(
+    "/notifications/batch",
+    status_code=202,
+    tags=TAGS,
+    operation_class=operations.batch_of(DirectMessage),
+    responses={
+        202: ResponseSpec(Sent, generate_examples=False),
+        **problems(400, 401, 403, 408, 409, 413, 415),
+    },
+)
+async def send_batch(request: Incoming, platform: Platform) -> Response[Any]:
+    """Send many notifications as a JSON array or as lines of JSON; all or nothing. For admins."""
+    content_type = request.headers.get("content-type")
+    messages = decode_many(await request.body(), DirectMessage, content_type, platform.limits.batch_items)
+    return await _send(request, platform, messages, many=True)
+
+
+@post(
+    "/notifications/{notification_id:str}/read",
+    status_code=200,
+    tags=TAGS,
+    responses={200: ResponseSpec(Notification, generate_examples=False), **problems(401, 404)},
+)
+async def read(request: Incoming, notification_id: str, platform: Platform) -> Response[Any]:
+    """Mark one notification of mine as read."""
+    number = NotificationId(path_id(notification_id, "notification"))
+    return encoded(await platform.notifications.read(actors.required(request.scope), number))
+
+
+@post("/notifications/read-all", status_code=204, tags=TAGS, responses=problems(401))
+async def read_all(request: Incoming, platform: Platform) -> None:
+    """Mark my whole inbox as read."""
+    await platform.notifications.read_all(actors.required(request.scope))
+
+
+@get(
+    "/notifications/preferences",
+    tags=TAGS,
+    responses={200: ResponseSpec(Preferences, generate_examples=False), **problems(401)},
+)
+async def get_preferences(request: Incoming, platform: Platform) -> Response[Any]:
+    """What I want to hear over which channel."""
+    return encoded(await platform.notifications.preferences(actors.required(request.scope)))
+
+
+@put(
+    "/notifications/preferences",
+    dto=Body[dict[str, dict[str, bool]]],
+    return_dto=None,
+    tags=TAGS,
+    responses={200: ResponseSpec(Preferences, generate_examples=False), **problems(400, 401, 408, 413, 415)},
+)
+async def put_preferences(request: Incoming, data: dict[str, dict[str, bool]], platform: Platform) -> Response[Any]:
+    """Set my matrix of channels and kinds; what is absent goes back to its default."""
+    return encoded(await platform.notifications.prefer(actors.required(request.scope), data))
+
+
+async def _send(request: Incoming, platform: Platform, messages: list[DirectMessage], *, many: bool) -> Response[Any]:
+    actor = actors.required(request.scope)
+
+    async def work(first_id: int | None) -> Reply:
+        sent = await platform.notifications.send(actor, messages, first_id=first_id, many=many)
+        return reply(Sent(sent), 202)
+
+    scope = events.user(actor.user_id)
+    return await once(request, platform, scope, lambda: platform.notifications.reserve(len(messages)), work)
+
+
+ROUTES = [
+    find_notifications,
+    send,
+    send_batch,
+    read,
+    read_all,
+    get_preferences,
+    put_preferences,
+]

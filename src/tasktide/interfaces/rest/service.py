@@ -1,0 +1,102 @@
+"""Health, metrics and the explorer."""
+
+from importlib.resources import files
+from typing import Any
+
+from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Struct
+
+from tasktide.domain.errors import NotFound
+from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.rest.answers import Incoming, encoded, problems
+from tasktide.interfaces.rest.openapi import describe
+from tasktide.usecases.stats import Health, WorkTotals
+
+TAGS = ["service"]
+EXPLORER = {
+    "index.html": "text/html; charset=utf-8",
+    "explorer.js": "text/javascript; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css; charset=utf-8",
+}
+_NO_STORE = {"cache-control": "no-store"}
+
+
+class Alive(Struct, frozen=True):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+@get(
+    "/health",
+    opt={"public": True},
+    tags=TAGS,
+    responses={
+        200: ResponseSpec(Health, generate_examples=False),
+        503: ResponseSpec(Health, generate_examples=False, description="An engine is down."),
+        429: problems()[429],
+    },
+)
+async def health(platform: Platform) -> Response[Any]:
+    """Every engine with its latency."""
+    found = await platform.stats.health()
+    return encoded(found, 200 if found.is_ok else 503, _NO_STORE)
+
+
+@get(["/health/liveness", "/livez"], opt={"public": True}, tags=TAGS)
+async def liveness() -> Alive:
+    """The process runs and its event loop turns."""
+    return Alive()
+
+
+@get(
+    ["/health/readiness", "/readyz"],
+    opt={"public": True},
+    tags=TAGS,
+    responses={
+        200: ResponseSpec(Health, generate_examples=False),
+        503: ResponseSpec(Health, generate_examples=False, description="Not ready to take work in."),
+    },
+)
+async def readiness(platform: Platform) -> Response[Any]:
+    """The process can take work in and gets it done."""
+    found = await platform.stats.health()
+    return encoded(found, 200 if found.is_ok else 503, _NO_STORE)
+
+
+@get(
+    "/metrics",
+    opt={"public": True},
+    tags=TAGS,
+    responses={200: ResponseSpec(WorkTotals, generate_examples=False), 503: problems()[503]},
+)
+async def metrics(request: Incoming, platform: Platform) -> Response[Any]:
+    """Jobs done and their mean time as JSON; Prometheus text when the Accept header names it."""
+    accept = request.headers.get("accept", "*/*")
+    if "text/plain" in accept or "application/openmetrics-text" in accept:
+        body, content_type = platform.stats.prometheus(accept)
+        return Response(body, headers={"content-type": content_type} | _NO_STORE, media_type=content_type)
+    return encoded(await platform.stats.totals(), headers=_NO_STORE)
+
+
+@get("/openapi.json", opt={"public": True}, include_in_schema=False)
+async def openapi(request: Incoming) -> Response[Any]:
+    """This description."""
+    state = request.app.state
+    if "openapi" not in state:
+        state.openapi = describe(request.app)
+    return Response(state.openapi, media_type="application/json")
+
+
+@get(["/docs", "/docs/{name:str}"], opt={"public": True}, include_in_schema=False)
+async def explorer(name: str = "index.html") -> Response[Any]:
+    """A page to try the API from, with nothing loaded from elsewhere."""
+    if name not in EXPLORER:
+        raise NotFound(f"There is no page {name[:40]}.")
+    body = files("tasktide.interfaces.rest").joinpath("explorer", name).read_bytes()
+    return Response(body, headers={"content-type": EXPLORER[name], "cache-control": "max-age=3600"})
+
+
+ROUTES = [health, liveness, readiness, metrics, openapi, explorer]

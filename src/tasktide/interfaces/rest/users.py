@@ -1,0 +1,68 @@
+"""Everybody's accounts."""
+
+from typing import Any
+
+from litestar import Response, get, patch
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Struct
+
+from tasktide.domain import paging
+from tasktide.domain.ids import UserId
+from tasktide.domain.paging import Page
+from tasktide.domain.users import Role, User
+from tasktide.interfaces import actor as actors
+from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.rest.answers import Incoming, expected_version, paged, path_id, problems, tagged
+from tasktide.interfaces.rest.body import PatchBody
+
+TAGS = ["users"]
+
+
+class RoleChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The new role."""
+
+    role: Role
+
+
+@get("/users", tags=TAGS, responses={200: ResponseSpec(Page[User], generate_examples=False), **problems(401)})
+async def find_users(
+    request: Incoming, platform: Platform, limit: int = paging.DEFAULT_LIMIT, cursor: str | None = None
+) -> Response[Any]:
+    """All users, by id."""
+    page = await platform.users.find(cursor, paging.check_limit(limit))
+    return paged(request, page, page.next_cursor)
+
+
+@get(
+    "/users/{user_id:str}",
+    tags=TAGS,
+    responses={200: ResponseSpec(User, generate_examples=False), **problems(401, 404)},
+)
+async def get_user(request: Incoming, user_id: str, platform: Platform) -> Response[Any]:
+    """One user."""
+    account = await platform.users.get(UserId(path_id(user_id, "user")))
+    return tagged(request, account.user, account.version)
+
+
+@patch(
+    "/users/{user_id:str}",
+    dto=PatchBody[RoleChange],
+    return_dto=None,
+    tags=TAGS,
+    responses={
+        200: ResponseSpec(User, generate_examples=False),
+        **problems(400, 401, 403, 404, 408, 412, 413, 415),
+    },
+)
+async def change_role(request: Incoming, user_id: str, data: RoleChange, platform: Platform) -> Response[Any]:
+    """Make somebody an admin or a member. For admins."""
+    account = await platform.users.change_role(
+        actors.required(request.scope),
+        UserId(path_id(user_id, "user")),
+        data.role,
+        version=expected_version(request),
+    )
+    return tagged(request, account.user, account.version)
+
+
+ROUTES = [find_users, get_user, change_role]

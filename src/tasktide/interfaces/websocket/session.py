@@ -1,0 +1,160 @@
+"""The live stream over WebSocket: one frame to sign in, then one frame a notification."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from tasktide.domain.errors import Invalid, TasktideError
+from tasktide.domain.ids import MAX_ID, NotificationId, UserId
+from tasktide.interfaces import actor as actors
+from tasktide.interfaces import status
+from tasktide.interfaces.platform import Platform
+from tasktide.usecases.live import LiveStream
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+FRAME_BYTES = 16_384
+
+
+class Authenticate(Struct, frozen=True, tag="authenticate", tag_field="type"):
+    """The first frame; `after` asks for what was missed."""
+
+    token: str
+    after: int | None = None
+
+
+class Ping(Struct, frozen=True, tag="ping", tag_field="type"):
+    """Answered with a pong."""
+
+
+class Authenticated(Struct, frozen=True, tag="authenticated", tag_field="type"):
+    """The stream begins behind `cursor`."""
+
+    user_id: UserId
+    cursor: NotificationId
+
+
+_decoder: msgspec.json.Decoder[Authenticate | Ping] = msgspec.json.Decoder(Authenticate | Ping)
+PONG = '{"type":"pong"}'
+
+
+class _Over(Exception):  # noqa: N818 - not an error
+    """The client has gone."""
+
+
+class _Slow(Exception):  # noqa: N818
+    """The client does not read what it is sent."""
+
+
+class Session:
+    """One socket. Reading frames and sending notifications go on side by side; the first to end ends both."""
+
+    def __init__(self, platform: Platform, receive: Receive, send: Send) -> None:
+        self._platform = platform
+        self._receive = receive
+        self._raw_send = send
+
+    async def serve(self) -> None:
+        """From handshake to close."""
+        await self._receive()
+        await self._raw_send({"type": "websocket.accept"})
+        self._platform.stats.listeners("websocket", 1)
+        try:
+            await self._talk()
+        except _Over:
+            return
+        except TimeoutError:
+            await self._close(status.CLOSE_TIMEOUT, "no authentication in time")
+        except _Slow:
+            await self._close(status.CLOSE_SLOW, "too slow: resume with after")
+        except TasktideError as error:
+            await self._close(status.close_code(error), error.detail)
+        finally:
+            self._platform.stats.listeners("websocket", -1)
+
+    async def _talk(self) -> None:
+        async with asyncio.timeout(self._platform.limits.authenticate_s):
+            frame = await self._authentication()
+        actor = await actors.resolve_token(self._platform.users, frame.token.removeprefix("Bearer ").strip())
+        after = None if frame.after is None else NotificationId(frame.after)
+        live = await self._platform.live.open(actor, after)
+        try:
+            await self._send(msgspec.json.encode(Authenticated(actor.user_id, live.cursor)).decode())
+            await self._both(self._hear(), self._tell(live))
+        finally:
+            live.close()
+
+    async def _authentication(self) -> Authenticate:
+        while True:
+            frame = await self._frame()
+            if isinstance(frame, Ping):
+                await self._send(PONG)
+                continue
+            if frame.after is not None and not 0 <= frame.after <= MAX_ID:
+                raise _bad_frame("`after` is no cursor")
+            return frame
+
+    async def _hear(self) -> None:
+        while True:
+            if not isinstance(await self._frame(), Ping):
+                raise _bad_frame("already authenticated")
+            await self._send(PONG)
+
+    async def _tell(self, live: LiveStream) -> None:
+        while True:
+            for item in await live.read():
+                await self._send('{"type":"notification",' + item.body[1:].decode())
+
+    async def _both(self, *parts: Any) -> None:
+        tasks = [asyncio.create_task(part) for part in parts]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _frame(self) -> Authenticate | Ping:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            raise _Over
+        text = message.get("text") or message.get("bytes") or b""
+        if len(text) > FRAME_BYTES:
+            raise _bad_frame("the frame is too large")
+        try:
+            return _decoder.decode(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise _bad_frame("the frame is not one of this protocol") from None
+
+    async def _send(self, text: str) -> None:
+        try:
+            async with asyncio.timeout(self._platform.limits.send_s):
+                await self._raw_send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            raise _Slow from None
+        except OSError:
+            raise _Over from None
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            async with asyncio.timeout(1):
+                await self._raw_send({"type": "websocket.close", "code": code, "reason": reason[:120]})
+        except (TimeoutError, OSError):
+            return
+
+
+def _bad_frame(why: str) -> TasktideError:
+    return Invalid([], why)
+
+
+async def reject(send: Send, receive: Receive) -> None:
+    """Refuse a handshake for a path where there is nothing."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})

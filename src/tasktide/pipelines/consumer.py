@@ -1,0 +1,100 @@
+"""What all readers of a topic share: patience with engines, parking of poison, measuring of lag."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+
+from tasktide.domain import events
+from tasktide.domain.errors import Unavailable
+from tasktide.domain.letters import DeadLetter
+from tasktide.pipelines.service import Service
+from tasktide.ports.clock import Clock
+from tasktide.ports.letters import Letters
+from tasktide.ports.log import Log, Stored
+from tasktide.ports.metrics import Metrics
+
+T = TypeVar("T")
+
+BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+LAG_EVERY_S = 1.0
+WAIT_S = 0.5
+REASON_LENGTH = 1_000
+
+
+class Consumer(Service):
+    """One group on one topic, called after the service."""
+
+    def __init__(self, *, name: str, topic: str, log: Log, letters: Letters, clock: Clock, metrics: Metrics) -> None:
+        super().__init__(name)
+        self.topic = topic
+        self.reader = log.reader(topic, name)
+        self.metrics = metrics
+        self.logger = structlog.get_logger(name)
+        self._letters = letters
+        self._clock = clock
+        self._measured_at = float("-inf")
+
+    async def read(self, limit: int) -> list[tuple[Stored, Any]]:
+        """The next records with their events; what cannot be decoded is parked on the way.
+
+        Empty when nothing came for a while. A parked record stands there with None, so that it is committed too.
+        """
+        records = await self.keep_trying(lambda: self.reader.read(limit, WAIT_S))
+        await self._measure()
+        found: list[tuple[Stored, Any]] = []
+        for record in records:
+            try:
+                found.append((record, events.decode(self.topic, record.value)))
+            except Exception as error:  # noqa: BLE001 - bytes may be wrong in any way
+                await self.park(record, error)
+                found.append((record, None))
+        return found
+
+    async def keep_trying(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The call's result; while its engine is away, again and again, ever slower, until asked to stop."""
+        attempt = 0
+        while True:
+            try:
+                result = await call()
+            except Unavailable as away:
+                if self.stopping:
+                    raise
+                if not self.stalled:
+                    self.logger.warning("stalled", engine=away.engine, detail=away.detail)
+                self._stall(is_stalled=True)
+                await self.pause(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
+                attempt += 1
+            else:
+                if self.stalled:
+                    self.logger.info("resumed")
+                    self._stall(is_stalled=False)
+                return result
+
+    async def park(self, record: Stored, error: Exception) -> None:
+        """Set a record aside as a dead letter."""
+        reason = f"{type(error).__name__}: {error}"[:REASON_LENGTH].encode("utf-8", "replace").decode()
+        letter = DeadLetter(
+            topic=self.topic,
+            pipeline=self.name,
+            position=record.position,
+            key=record.key,
+            value=record.value,
+            reason=reason,
+            attempts=1,
+            parked_at=self._clock.now(),
+        )
+        await self.keep_trying(lambda: self._letters.park([letter]))
+        self.metrics.parked(self.name, 1)
+        self.logger.error("parked", topic=self.topic, position=record.position, reason=reason)
+
+    async def _measure(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._measured_at >= LAG_EVERY_S:
+            self._measured_at = now
+            lag = await self.keep_trying(self.reader.lag)
+            self.metrics.lag(self.name, lag.records, lag.age_s)
+
+    def _stall(self, *, is_stalled: bool) -> None:
+        self.stalled = is_stalled
+        self.metrics.stalled(self.name, is_stalled=is_stalled)

@@ -1,0 +1,68 @@
+"""The loop that most pipelines are: read a batch, handle it, then commit; never the other way round."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from tasktide.domain.errors import Unavailable
+from tasktide.pipelines.consumer import Consumer
+from tasktide.ports.clock import Clock
+from tasktide.ports.letters import Letters
+from tasktide.ports.log import Log, Stored
+from tasktide.ports.metrics import Metrics
+
+BATCH = 500
+
+Handle = Callable[[Sequence[Any]], Awaitable[None]]
+
+
+class Pipeline(Consumer):
+    """Hands batches of decoded events to `handle`, which must be idempotent: a crash repeats the batch.
+
+    A record that `handle` refuses even alone is parked as a dead letter and its neighbours go through.
+    Unavailable stops the pipeline, which goes on by itself when the engine is back.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        topic: str,
+        handle: Handle,
+        log: Log,
+        letters: Letters,
+        clock: Clock,
+        metrics: Metrics,
+        batch: int = BATCH,
+    ) -> None:
+        super().__init__(name=name, topic=topic, log=log, letters=letters, clock=clock, metrics=metrics)
+        self._handle = handle
+        self._batch = batch
+
+    async def work(self) -> None:
+        """Batches until asked to stop; the batch under way is finished first."""
+        while not self.stopping:
+            found = await self.read(self._batch)
+            if not found:
+                continue
+            began = time.perf_counter()
+            await self._handle_or_split([(record, event) for record, event in found if event is not None])
+            last = found[-1][0].position
+            await self.keep_trying(lambda: self.reader.commit(last))  # noqa: B023 - awaited within the turn
+            self.metrics.handled(self.name, len(found), time.perf_counter() - began)
+
+    async def _handle_or_split(self, some: Sequence[tuple[Stored, Any]]) -> None:
+        """Handle the batch; when it is refused, its halves, down to the one record that is at fault."""
+        if not some:
+            return
+        try:
+            await self.keep_trying(lambda: self._handle([event for _, event in some]))
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a record provokes
+            if len(some) == 1:
+                await self.park(some[0][0], error)
+                return
+            middle = len(some) // 2
+            await self._handle_or_split(some[:middle])
+            await self._handle_or_split(some[middle:])

@@ -1,0 +1,249 @@
+"""The worker: reads `task.input`, runs handlers, stores outcomes."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from tasktide.domain import events
+from tasktide.domain.errors import Unavailable
+from tasktide.domain.ids import TaskId
+from tasktide.domain.tasks import Task
+from tasktide.pipelines.consumer import Consumer
+from tasktide.pipelines.waiting import Waiting, WaitingRoom, Watermark
+from tasktide.ports.clock import Clock
+from tasktide.ports.letters import Letters
+from tasktide.ports.log import Log
+from tasktide.ports.metrics import Metrics
+from tasktide.ports.push import Push
+from tasktide.usecases.processing import Attempt, Outcome, Processing
+from tasktide.usecases.tasks import CANCELLED_JOBS
+
+BATCH = 500
+# Works read ahead of the workers: within it the most urgent goes first, beyond it the oldest.
+WINDOW = 10_000
+# Attempts claimed and not yet stored as finished, however fast their handlers are.
+UNSTORED = 2_000
+# A stopping worker lets its handlers run on for so long, then hands their jobs back.
+FINISH_S = 5.0
+
+
+class Worker(Consumer):
+    """A record is committed once its job is claimed: from then on the store remembers it, not the log.
+
+    What a dead worker had claimed is found in the store at the start and run alone, one by one.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        processing: Processing,
+        log: Log,
+        letters: Letters,
+        push: Push,
+        clock: Clock,
+        metrics: Metrics,
+        concurrency: int,
+    ) -> None:
+        topic = events.TASK_INPUT
+        super().__init__(name=name, topic=topic, log=log, letters=letters, clock=clock, metrics=metrics)
+        self._processing = processing
+        self._push = push
+        self._clock = clock
+        self._concurrency = concurrency
+        self._waiting = WaitingRoom(WINDOW)
+        self._watermark = Watermark()
+        self._later: dict[TaskId, list[Waiting]] = {}
+        self._running: dict[TaskId, asyncio.Task[None]] = {}
+        self._by_handler: Counter[str] = Counter()
+        self._finished: list[Outcome] = []
+        self._changed = asyncio.Event()
+        self._unstored = 0
+
+    async def work(self) -> None:
+        """Read, claim, run, store, until asked to stop; then hand back what is not finished in time."""
+        orphans = await self.keep_trying(self._processing.orphans)
+        cut = [
+            self._spawn(self._read()),
+            self._spawn(self._heed_cancellations()),
+            self._spawn(self._stop.wait()),
+        ]
+        ended = [self._spawn(self._claim()), self._spawn(self._run_alone(orphans))]
+        storing = self._spawn(self._store())
+        parts = [*cut, *ended, storing]
+        try:
+            await self._until_one_fails(parts)
+        finally:
+            self._stop.set()
+            self._changed.set()
+            for part in cut:
+                part.cancel()
+            # A claim under way is durable already: its job must begin, to be finished or handed back.
+            await asyncio.wait([*cut, *ended])
+            await self._hand_back()
+            await asyncio.wait([storing])
+        for part in parts:
+            if not part.cancelled() and (error := part.exception()) is not None:
+                raise error
+
+    def _spawn(self, part: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return asyncio.create_task(part)
+
+    async def _until_one_fails(self, parts: Sequence[asyncio.Task[Any]]) -> None:
+        running = set(parts)
+        while running and not self.stopping:
+            ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            if any(part.exception() is not None for part in ended):
+                return
+
+    async def _read(self) -> None:
+        while not self.stopping:
+            if not self._waiting.room:
+                await self._wait()
+                continue
+            found = await self.read(min(BATCH, self._waiting.room))
+            now_s = self._clock.monotonic()
+            for record, event in found:
+                self._watermark.begin(record.position)
+                if event is None:
+                    self._watermark.done(record.position)
+                else:
+                    self._waiting.add(record, event.data, now_s)
+            if found:
+                self._changed.set()
+
+    async def _claim(self) -> None:
+        committed = 0
+        while not self.stopping:
+            free = min(self._concurrency - len(self._running), UNSTORED - self._unstored)
+            taken = self._waiting.take(free, self._free) if free > 0 else []
+            if not taken and self._watermark.position == committed:
+                await self._wait()
+                continue
+            began = time.perf_counter()
+            ready = [one for one in taken if not self._put_off(one)]
+            await self._claim_or_split(ready)
+            if self._watermark.position != committed:
+                committed = self._watermark.position
+                await self.keep_trying(lambda: self.reader.commit(committed))  # noqa: B023 - awaited within the turn
+            self.metrics.handled(self.name, len(ready), time.perf_counter() - began)
+
+    async def _claim_or_split(self, some: Sequence[Waiting]) -> None:
+        if not some:
+            return
+        try:
+            attempts = await self.keep_trying(lambda: self._processing.claim([one.work for one in some]))
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a record provokes
+            if len(some) == 1:
+                await self.park(some[0].record, error)
+                self._watermark.done(some[0].position)
+                return
+            middle = len(some) // 2
+            await self._claim_or_split(some[:middle])
+            await self._claim_or_split(some[middle:])
+            return
+        for attempt in attempts:
+            self._begin(attempt)
+        for one in some:
+            self._watermark.done(one.position)
+
+    def _put_off(self, one: Waiting) -> bool:
+        """A second order for a job that is running here waits until that is over."""
+        is_running = one.work.task_id in self._running
+        if is_running:
+            self._later.setdefault(one.work.task_id, []).append(one)
+        return is_running
+
+    def _free(self, handler: str) -> int:
+        return self._processing.capacity(handler) - self._by_handler[handler]
+
+    def _begin(self, attempt: Attempt) -> None:
+        self._unstored += 1
+        self._by_handler[attempt.task.handler or ""] += 1
+        self._running[attempt.task.id] = asyncio.create_task(self._run_attempt(attempt))
+
+    async def _run_attempt(self, attempt: Attempt) -> None:
+        outcome = Outcome(attempt.task)  # neither result nor error: handed back
+        try:
+            outcome = await self._processing.run(attempt)
+        finally:
+            self._by_handler[attempt.task.handler or ""] -= 1
+            self._finished.append(outcome)
+            self._changed.set()
+
+    async def _store(self) -> None:
+        while not (self.stopping and not self._running and not self._finished):
+            if not self._finished:
+                await self._wait()
+                continue
+            outcomes, self._finished = self._finished, []
+            try:
+                await self.keep_trying(lambda: self._processing.finish(outcomes))  # noqa: B023
+            except Unavailable:
+                raise
+            except Exception:
+                self.logger.exception("a batch of outcomes was refused")
+                await self._store_singly(outcomes)
+            for outcome in outcomes:
+                self._running.pop(outcome.task.id, None)
+                for order in self._later.pop(outcome.task.id, ()):
+                    self._waiting.put_back(order)
+            self._unstored -= len(outcomes)
+            self._changed.set()
+
+    async def _store_singly(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            try:
+                await self.keep_trying(lambda: self._processing.finish([outcome]))  # noqa: B023
+            except Unavailable:
+                raise
+            except Exception as error:
+                self.logger.exception("an outcome was refused", task_id=outcome.task.id)
+                failed = Outcome(outcome.task, error=f"Its outcome could not be stored: {type(error).__name__}.")
+                await self.keep_trying(lambda: self._processing.finish([failed]))  # noqa: B023
+
+    async def _run_alone(self, orphans: list[Task]) -> None:
+        if orphans:
+            self.logger.warning("jobs of a dead worker", count=len(orphans))
+        for task in orphans:
+            attempt = await self.keep_trying(lambda: self._processing.reclaim(task))  # noqa: B023
+            if attempt is not None:
+                self._begin(attempt)
+            while task.id in self._running and not self.stopping:
+                await self._wait()
+            if self.stopping:
+                return
+
+    async def _heed_cancellations(self) -> None:
+        subscription = self._push.subscribe([CANCELLED_JOBS])
+        try:
+            while True:
+                messages = await subscription.read()
+                if messages is None:
+                    continue  # a lost word costs nothing but the handler's time: its outcome is dropped
+                for message in messages:
+                    running = self._running.get(TaskId(int(message.body)))
+                    if running is not None:
+                        running.cancel()
+        finally:
+            subscription.close()
+
+    async def _hand_back(self) -> None:
+        """Let running handlers end, for a while; those that do not are cancelled, which hands their jobs back."""
+        running = [task for task in self._running.values() if not task.done()]
+        if running:
+            _, late = await asyncio.wait(running, timeout=FINISH_S)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        self._changed.set()
+
+    async def _wait(self) -> None:
+        """Until something has changed. Several wait at once, so each looks again for itself."""
+        self._changed.clear()
+        await self._changed.wait()

@@ -1,0 +1,82 @@
+"""Works that wait for a worker, the most urgent first."""
+
+import heapq
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tasktide.domain.events import Work
+from tasktide.ports.log import Stored
+
+# A priority step is worth this much waiting: 9 overtakes 0, and a 0 that has waited 90 s overtakes a new 9.
+STEP_S = 10.0
+
+
+class Waiting(NamedTuple):
+    """One work at its position in the topic; `rank` grows with arrival and shrinks with priority."""
+
+    rank: float
+    position: int
+    record: Stored
+    work: Work
+
+
+class WaitingRoom:
+    """A bounded priority queue with aging. A handler that is at its limit holds up nobody else."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._by_handler: dict[str, list[Waiting]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def room(self) -> int:
+        """How many more may come in."""
+        return max(0, self._capacity - self._size)
+
+    def add(self, record: Stored, work: Work, now_s: float) -> None:
+        """Let a work in."""
+        self.put_back(Waiting(now_s - work.priority * STEP_S, record.position, record, work))
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Let a work in again, at its old place."""
+        heapq.heappush(self._by_handler.setdefault(waiting.work.handler, []), waiting)
+        self._size += 1
+
+    def take(self, count: int, capacity: Callable[[str], int]) -> list[Waiting]:
+        """The most urgent works, at most `count`, and of each handler at most its free capacity."""
+        free = {handler: capacity(handler) for handler in self._by_handler}
+        taken: list[Waiting] = []
+        while len(taken) < count:
+            heads = [heap[0] for handler, heap in self._by_handler.items() if free[handler] > 0]
+            if not heads:
+                break
+            handler = min(heads).work.handler
+            heap = self._by_handler[handler]
+            taken.append(heapq.heappop(heap))
+            free[handler] -= 1
+            if not heap:
+                del self._by_handler[handler]
+        self._size -= len(taken)
+        return taken
+
+
+class Watermark:
+    """Which position may be committed when works are done out of order: the last one before the first undone."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, bool] = {}
+        self.position = 0
+
+    def begin(self, position: int) -> None:
+        """A record was read; positions come in ascending order."""
+        self._open[position] = False
+
+    def done(self, position: int) -> None:
+        """A record is taken care of."""
+        self._open[position] = True
+        while self._open and self._open[first := next(iter(self._open))]:
+            del self._open[first]
+            self.position = first

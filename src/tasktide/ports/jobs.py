@@ -1,0 +1,39 @@
+"""The job queue for deliveries."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tasktide.domain.deliveries import Delivery
+from tasktide.domain.times import Timestamp
+
+
+class Jobs(Protocol):
+    """Deliveries that wait, run, wait again or are dead. Each is leased to one taker at a time."""
+
+    async def put(self, deliveries: Sequence[Delivery]) -> None:
+        """Queue deliveries, durable when it returns; one that was ever queued (by its key) is left alone."""
+        ...
+
+    async def take(self, limit: int, lease_s: float) -> Sequence[Delivery]:
+        """Due deliveries, oldest first, for this taker alone until the lease ends; `attempts` counts this one."""
+        ...
+
+    async def done(self, deliveries: Sequence[Delivery]) -> None:
+        """These went out."""
+        ...
+
+    async def retry(self, delivery: Delivery, delay_s: float, error: str) -> None:
+        """This one failed and is due again in that many seconds."""
+        ...
+
+    async def bury(self, delivery: Delivery, error: str) -> None:
+        """This one failed for the last time and is kept as dead."""
+        ...
+
+    async def waiting(self) -> int:
+        """How many are queued, due or not."""
+        ...
+
+    async def purge(self, before: Timestamp) -> int:
+        """Forget those that went out before that time; how many. From then on a repeated one is a new one."""
+        ...

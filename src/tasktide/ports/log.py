@@ -1,0 +1,83 @@
+"""The durable event log: topics of records, read by groups that remember how far they are."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from tasktide.domain.times import Timestamp
+
+
+class Record(NamedTuple):
+    """A record to append: `value` is one event as JSON; records of one `key` keep their order."""
+
+    topic: str
+    key: str
+    value: bytes
+
+
+class Stored(NamedTuple):
+    """A record read back, at its position in the topic."""
+
+    position: int
+    key: str
+    value: bytes
+
+
+class Lag(NamedTuple):
+    """How far a group is behind: records not yet committed, and the age in seconds of the oldest of them."""
+
+    records: int
+    age_s: float
+
+
+class Reader(Protocol):
+    """One group's way through one topic. Used by one task at a time."""
+
+    async def read(self, limit: int, wait_s: float) -> Sequence[Stored]:
+        """The next records in order, at most `limit`; empty when none came within `wait_s` seconds.
+
+        Starts after the last committed position; each record once per reader. Unavailable when the engine is away.
+        """
+        ...
+
+    async def commit(self, position: int) -> None:
+        """Remember that everything up to and including this position has been handled.
+
+        Durable when it returns. After a crash, reading starts behind the last commit.
+        """
+        ...
+
+    async def rewind(self) -> None:
+        """Go back to the last commit, so that what was read since is read again."""
+        ...
+
+    async def lag(self) -> Lag:
+        """How far the group is behind the end of the topic."""
+        ...
+
+
+class Log(Protocol):
+    """Appends for everyone, readers for groups."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Make the records durable, all of one call together and in order. Unavailable when that failed."""
+        ...
+
+    def reader(self, topic: str, group: str) -> Reader:
+        """A reader for the group; one at a time for each group and topic in a process."""
+        ...
+
+    async def settled(self, topic: str, group: str, timeout_s: float) -> bool:
+        """Wait until the group has committed all that the topic held at the call; False when time ran out."""
+        ...
+
+    async def backlog(self, topic: str, group: str) -> int:
+        """How many records of the topic the group has not committed; cheap enough to ask on every request."""
+        ...
+
+    async def trim(self, before: Timestamp) -> int:
+        """Forget records older than that and committed by every group of their topic; how many went."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the engine answers; Unavailable when it does not."""
+        ...

@@ -1,0 +1,40 @@
+"""Push: short messages to whoever listens right now."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Message(NamedTuple):
+    """A message on a channel such as `user:7`; `cursor` orders the messages of one channel (0: unordered)."""
+
+    channel: str
+    body: bytes
+    cursor: int = 0
+
+
+class Subscription(Protocol):
+    """A listener. Its buffer is bounded; when it overflows, messages are lost and the listener is told."""
+
+    async def read(self) -> Sequence[Message] | None:
+        """The messages since the last call, in order, waiting for the first; None: some were lost, refetch."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening; twice is fine."""
+        ...
+
+
+class Push(Protocol):
+    """Messages reach each current listener at most once, in order per channel. Losses are announced."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Hand messages to their listeners; those without a listener vanish. Never waits for a slow listener."""
+        ...
+
+    async def listening(self, channels: Collection[str]) -> frozenset[str]:
+        """Of these channels, those that somebody listens to: what others get need not be made."""
+        ...
+
+    def subscribe(self, channels: Collection[str]) -> Subscription:
+        """Listen, from this moment on."""
+        ...

@@ -1,0 +1,92 @@
+"""The task store."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
+
+from msgspec import UNSET, Struct, UnsetType
+
+from tasktide.domain.events import TaskEvent
+from tasktide.domain.ids import TaskId
+from tasktide.domain.paging import TaskFilter, TaskQuery
+from tasktide.domain.tasks import Task
+from tasktide.domain.times import Timestamp
+from tasktide.ports.log import Record
+
+
+class Entry(NamedTuple):
+    """A task to insert with its first event, and whatever else must be said with it."""
+
+    task: Task
+    event: TaskEvent
+    records: tuple[Record, ...] = ()
+    wake_at: Timestamp | None = None
+    remind_at: Timestamp | None = None
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One task's next state with the event that says so, valid while its version is still `expected_version`.
+
+    `after` None deletes the task. `event` None changes only the alarms and appends `records`.
+    An alarm left UNSET stays as it was.
+    """
+
+    task_id: TaskId
+    expected_version: int
+    after: Task | None
+    event: TaskEvent | None = None
+    records: tuple[Record, ...] = ()
+    wake_at: Timestamp | UnsetType | None = UNSET
+    remind_at: Timestamp | UnsetType | None = UNSET
+
+
+class Totals(NamedTuple):
+    """Jobs done since the beginning, and the milliseconds they ran, summed."""
+
+    done: int
+    processing_ms: int
+
+
+class TaskStore(Protocol):
+    """Tasks, their history and alarms. State and the events it causes travel in one call.
+
+    Events go to the log (`task.events`, keyed by task id) and into the history. Every method raises
+    Unavailable when the engine is away, full or too busy; then nothing was changed, or the call may be repeated.
+    """
+
+    async def insert(self, entries: Sequence[Entry]) -> None:
+        """Store new tasks, then append their events and records. Durable when it returns.
+
+        Idempotent by id: a known or deleted task stays as it is; its events may be appended once more.
+        """
+        ...
+
+    async def commit(self, changes: Sequence[Change]) -> frozenset[TaskId]:
+        """Apply changes whose version still holds, with their events and records, in one transaction.
+
+        The ids that were applied are returned; of the others nothing was written, events included.
+        """
+        ...
+
+    async def get(self, task_ids: Collection[TaskId]) -> dict[TaskId, Task]:
+        """The stored tasks of these ids; the unknown and the deleted are absent."""
+        ...
+
+    async def find(self, query: TaskQuery) -> Sequence[Task]:
+        """A page in the query's order. Read to the end, a list repeats and misses nothing that stood still."""
+        ...
+
+    async def history(self, task_id: TaskId, after_version: int, limit: int) -> Sequence[bytes]:
+        """A task's events, oldest first, as JSON: the envelope with `version` and `changes` as its data."""
+        ...
+
+    async def alarms(self, now: Timestamp, limit: int) -> Sequence[tuple[Task, bool, bool]]:
+        """Tasks with an alarm at or before `now`, most overdue first: (task, must wake, must remind)."""
+        ...
+
+    async def count(self, where: TaskFilter) -> int:
+        """How many tasks match."""
+        ...
+
+    async def totals(self) -> Totals:
+        """What the workers have done."""
+        ...

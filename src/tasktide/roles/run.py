@@ -1,0 +1,86 @@
+"""Runs roles in this process until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from tasktide.interfaces import asgi
+from tasktide.pipelines.service import Service
+from tasktide.roles.server import HttpServer, bind
+from tasktide.roles.table import ROLES
+from tasktide.settings import Settings
+from tasktide.wiring import handlers as handler_wiring
+from tasktide.wiring import usecases
+from tasktide.wiring.ports import Ports, open_ports
+
+# What was accepted before a crash is stored before the first request, so that reads find it; a store that
+# cannot keep up with that in this time is served all the same.
+CATCH_UP_S = 30.0
+
+Ready = Callable[[str], None]
+
+
+async def run(settings: Settings, roles: Sequence[str], ready: Ready) -> None:
+    """Start the roles, call `ready` with the address, and stop on SIGTERM or SIGINT within ten seconds.
+
+    PortInUse or CannotStart before anything was started; the error of a service that failed, after stopping.
+    """
+    chosen = [ROLES[name] for name in dict.fromkeys(roles)]
+    handlers = handler_wiring.load(settings.app)
+    bound = bind(settings.host, settings.port) if any(role.serves_http for role in chosen) else None
+    try:
+        async with open_ports(settings) as ports:
+            made = usecases.pipelines(ports, settings, handlers)
+            services = [service for role in chosen for service in role.services(made)]
+            server = None
+            if bound is not None:
+                platform = usecases.platform(ports, settings, handlers, services)
+                server = HttpServer(asgi.build(platform), bound, settings)
+            await _serve(ports, services, server, lambda: ready(_address(bound)))
+    finally:
+        if bound is not None:
+            bound.close()
+
+
+async def _serve(ports: Ports, services: list[Service], server: HttpServer | None, ready: Callable[[], None]) -> None:
+    logger = structlog.get_logger("tasktide")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [service.start() for service in services]
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        if server is not None:
+            if any(service.name == "ingest" for service in services):
+                await _catch_up(ports, stopping)
+            tasks.append(server.start())
+            await server.ready()
+        ready()
+        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        logger.info("stopping")
+        if server is not None:
+            await server.stop()
+        await asyncio.gather(*(service.stop() for service in services))
+        logger.info("stopped")
+    for task in done - {stopping}:
+        task.result()
+
+
+async def _catch_up(ports: Ports, stopping: asyncio.Task[bool]) -> None:
+    waiting = asyncio.create_task(ports.log.settled("task.ingested", "ingest", CATCH_UP_S))
+    await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+def _address(bound: socket.socket | None) -> str:
+    if bound is None:
+        return ""
+    host, port = bound.getsockname()[:2]
+    is_local = host in {"0.0.0.0", "127.0.0.1", "::", "::1"}  # noqa: S104 - shown, not bound
+    return f"http://{'localhost' if is_local else host}:{port}"

@@ -1,0 +1,84 @@
+"""The HTTP server as a service."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from tasktide.interfaces.gate import App
+from tasktide.settings import Settings
+
+# Requests under way may finish within this time; live streams are closed at once.
+DRAIN_S = 4
+
+
+class PortInUse(Exception):  # noqa: N818
+    """Somebody else listens there."""
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the role's business: it stops the server, then the pipelines."""
+        yield
+
+
+class HttpServer:
+    """uvicorn around the application, on a socket that was bound before anything else was started."""
+
+    def __init__(self, app: App, bound: socket.socket, settings: Settings) -> None:
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=65_536,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies or "127.0.0.1",
+            timeout_graceful_shutdown=DRAIN_S,
+            backlog=4_096,
+        )
+        self._server = _Server(config)
+        self._socket = bound
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin to accept; the task ends when the server stops."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
+        return self._task
+
+    async def ready(self) -> None:
+        """Return when connections are answered."""
+        # uvicorn has a flag and no event.
+        while not self._server.started and self._task is not None and not self._task.done():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Stop accepting, let requests finish, close the rest; twice is fine."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; PortInUse says so in one line."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(4_096)
+    except OSError as error:
+        bound.close()
+        raise PortInUse(f"Cannot listen on {host}:{port}: {error.strerror or error}. Set PORT to another.") from None
+    bound.setblocking(False)
+    return bound

@@ -1,0 +1,31 @@
+"""The roles: what each is made of. A role is data; `all` is every one of them in one process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tasktide.pipelines.service import Service
+from tasktide.wiring.usecases import Pipelines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A part of the platform that can run as a process of its own."""
+
+    name: str
+    about: str
+    services: Callable[[Pipelines], list[Service]] = lambda _: []
+    serves_http: bool = False
+
+
+ROLES = {
+    role.name: role
+    for role in (
+        Role(name="gateway", about="HTTP, WebSocket and server-sent events", serves_http=True),
+        Role(name="ingest", about="stores what was submitted", services=lambda p: p.ingest()),
+        Role(name="worker", about="runs jobs", services=lambda p: p.worker()),
+        Role(name="notifier", about="plans and stores notifications", services=lambda p: p.notifier()),
+        Role(name="deliver", about="sends notifications out by mail", services=lambda p: p.deliver()),
+        Role(name="schedule", about="wakes jobs, reminds, sweeps", services=lambda p: p.schedule()),
+    )
+}
+ALL = tuple(ROLES)

@@ -1,0 +1,218 @@
+"""Every setting of the program: one frozen record, read from the environment and `.env`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from tasktide.domain.rates import Tier, format_tiers, parse_tiers
+
+SECRET_BYTES = 32
+
+
+class SettingsError(Exception):
+    """Some settings are wrong; `mistakes` has a line for each, by the variable's name."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _switch(value: str) -> bool:
+    words = {
+        "on": True,
+        "true": True,
+        "yes": True,
+        "1": True,
+        "off": False,
+        "false": False,
+        "no": False,
+        "0": False,
+    }
+    try:
+        return words[value.lower()]
+    except KeyError:
+        raise ValueError("must be on or off") from None
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.isdecimal() or not low <= int(value) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _secret(value: str) -> str:
+    if len(value.encode()) < SECRET_BYTES:
+        raise ValueError(f"must be at least {SECRET_BYTES} bytes long; `openssl rand -hex 32` makes one")
+    return value
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not origin.startswith(("http://", "https://")):
+            raise ValueError(f"{origin!r} is not an origin such as https://example.org")
+    return origins
+
+
+def _level(value: str) -> str:
+    levels = ("debug", "info", "warning", "error")
+    if value.lower() not in levels:
+        raise ValueError(f"must be one of {', '.join(levels)}")
+    return value.lower()
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return format_tiers(value) if value and isinstance(value[0], Tier) else ", ".join(str(one) for one in value)
+    return "" if value is None else str(value)
+
+
+def _setting(name: str, default: Any, parse: Callable[[str], Any], unit: str, about: str) -> Any:
+    metadata = {"name": name, "parse": parse, "unit": unit, "about": about}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What can be set, each with the variable that sets it."""
+
+    host: str = _setting("HOST", "127.0.0.1", _text, "address", "Where the server listens; 0.0.0.0 for every network.")
+    port: int = _setting("PORT", 3000, _whole(0, 65_535), "port", "The port it listens on; 0 takes any free one.")
+    data_dir: Path = _setting(
+        "TASKTIDE_DATA_DIR", Path("data"), Path, "folder", "Where everything is kept: one server a folder."
+    )
+    jwt_secret: str | None = _setting(
+        "JWT_SECRET", None, _secret, f"text of {SECRET_BYTES} bytes or more",
+        "Signs the tokens. Unset: one is made and kept in the data folder, readable by its owner alone.",
+    )  # fmt: skip
+    token_lifetime_s: int = _setting(
+        "TOKEN_LIFETIME", 86_400, _whole(60, 31_536_000), "seconds", "How long a sign-in lasts."
+    )
+    app: tuple[str, ...] = _setting(
+        "TASKTIDE_APP",
+        (),
+        _words,
+        "modules",
+        "Python modules with handlers, such as shop.jobs; --app adds to it.",
+    )
+    worker_concurrency: int = _setting(
+        "WORKER_CONCURRENCY", 256, _whole(1, 100_000), "jobs", "Jobs that one worker runs at once."
+    )
+    worker_threads: int = _setting(
+        "WORKER_THREADS", 32, _whole(1, 1_000), "threads", "Threads for handlers that are plain functions."
+    )
+    rate_limiting: bool = _setting("RATE_LIMITING", True, _switch, "on or off", "Whether requests are limited.")
+    rate_anonymous: tuple[Tier, ...] = _setting(
+        "RATE_ANONYMOUS", parse_tiers("3/1s, 20/10s, 100/60s"), parse_tiers, "requests/seconds",
+        "Limits per address of requests without a token; all hold at once.",
+    )  # fmt: skip
+    rate_signed_in: tuple[Tier, ...] = _setting(
+        "RATE_SIGNED_IN", parse_tiers("1000/1s, 5000/10s, 20000/60s"), parse_tiers, "requests/seconds",
+        "Limits per user of requests with a token; all hold at once.",
+    )  # fmt: skip
+    cors_origins: tuple[str, ...] = _setting(
+        "CORS_ORIGINS",
+        (),
+        _origins,
+        "origins",
+        "Other web origins whose pages may call the API, comma separated.",
+    )
+    trusted_proxies: str = _setting(
+        "TRUSTED_PROXIES",
+        "",
+        _text,
+        "addresses",
+        "Proxies whose X-Forwarded-For is believed, comma separated.",
+    )
+    backlog_limit: int = _setting(
+        "BACKLOG_LIMIT", 50_000, _whole(1, 100_000_000), "tasks",
+        "Accepted tasks not yet stored, beyond which new ones get 503.",
+    )  # fmt: skip
+    body_bytes: int = _setting(
+        "LIMIT_BODY", 1_048_576, _whole(1_024, 1_073_741_824), "bytes", "The largest request body."
+    )
+    batch_bytes: int = _setting(
+        "LIMIT_BATCH_BODY", 16_777_216, _whole(1_024, 1_073_741_824), "bytes", "The largest body of a batch."
+    )
+    batch_items: int = _setting("LIMIT_BATCH", 10_000, _whole(1, 1_000_000), "items", "The most items in a batch.")
+    title_length: int = _setting("LIMIT_TITLE", 500, _whole(1, 10_000), "characters", "The longest title of a task.")
+    description_length: int = _setting(
+        "LIMIT_DESCRIPTION", 20_000, _whole(1, 1_000_000), "characters", "The longest description of a task."
+    )
+    labels: int = _setting("LIMIT_LABELS", 20, _whole(0, 1_000), "labels", "The most labels on a task.")
+    label_length: int = _setting("LIMIT_LABEL", 50, _whole(1, 500), "characters", "The longest label.")
+    observers: int = _setting("LIMIT_OBSERVERS", 100, _whole(0, 10_000), "users", "The most observers of a task.")
+    payload_bytes: int = _setting(
+        "LIMIT_PAYLOAD", 65_536, _whole(16, 16_777_216), "bytes of JSON", "The largest payload of a job."
+    )
+    result_bytes: int = _setting(
+        "LIMIT_RESULT", 65_536, _whole(16, 16_777_216), "bytes of JSON", "The largest result of a job."
+    )
+    log_retention_s: int = _setting(
+        "LOG_RETENTION", 86_400, _whole(0, 3_153_600_000), "seconds",
+        "How long records stay on the log after every reader has passed them.",
+    )  # fmt: skip
+    log_level: str = _setting(
+        "LOG_LEVEL", "info", _level, "level", "What the program says: debug, info, warning, error."
+    )
+
+
+@dataclass(frozen=True)
+class Described:
+    """One setting for people: the variable, its unit, default, sentence and present value."""
+
+    name: str
+    unit: str
+    default: str
+    about: str
+    value: str
+
+
+def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settings:
+    """Settings from the environment, else from the file; SettingsError lists every mistake at once.
+
+    An empty variable counts as unset.
+    """
+    from_file = {} if env_file is None else {k: v for k, v in dotenv_values(env_file).items() if v is not None}
+    given = from_file | dict(environment)
+    values: dict[str, Any] = {}
+    mistakes = []
+    for one in fields(Settings):
+        name = one.metadata["name"]
+        text = given.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            values[one.name] = one.metadata["parse"](text)
+        except ValueError as wrong:
+            mistakes.append(f"{name} {wrong}" if one.name == "jwt_secret" else f"{name}={text}: {wrong}")
+    if mistakes:
+        raise SettingsError(mistakes)
+    return Settings(**values)
+
+
+def describe(settings: Settings) -> list[Described]:
+    """Every setting with its present value; secrets are not shown."""
+    described = []
+    for one in fields(Settings):
+        value = getattr(settings, one.name)
+        shown = "(set)" if one.name == "jwt_secret" and value else _show(value)
+        meta = one.metadata
+        described.append(Described(meta["name"], meta["unit"], _show(one.default), meta["about"], shown))
+    return described

@@ -1,0 +1,32 @@
+"""Who may come in now: rate limits."""
+
+from collections.abc import Sequence
+
+from tasktide.domain.errors import Limited
+from tasktide.domain.rates import Tier, Verdict
+from tasktide.domain.users import Actor
+from tasktide.ports.limits import Limits
+
+
+class Admission:
+    """Counts signed-in requests per user and the others per address; all tiers hold at once."""
+
+    def __init__(self, *, limits: Limits, anonymous: Sequence[Tier], signed_in: Sequence[Tier], enabled: bool) -> None:
+        self._limits = limits
+        self._anonymous = tuple(anonymous)
+        self._signed_in = tuple(signed_in)
+        self.enabled = enabled
+
+    async def admit(self, actor: Actor | None, address: str) -> Verdict:
+        """Count a request; the verdict says whether it may pass."""
+        if actor is None:
+            return await self._limits.hit(f"address:{address}", self._anonymous)
+        return await self._limits.hit(f"user:{actor.user_id}", self._signed_in)
+
+
+def refusal(verdict: Verdict) -> Limited:
+    """The error for a request that may not pass: it tells when there is room again in every tier."""
+    full = [usage for usage in verdict.usage if usage.remaining <= 0]
+    wait_s = max(1, -int(-max(usage.reset_s for usage in full) // 1))
+    tiers = ", ".join(f"{usage.tier.quota} per {usage.tier.window_s} s" for usage in full)
+    return Limited(f"Too many requests: the limit is {tiers}.", wait_s)

@@ -1,0 +1,60 @@
+"""Bringing notifications out of the house."""
+
+import asyncio
+from random import Random
+
+from tasktide.domain import retry
+from tasktide.domain.deliveries import Delivery, compose
+from tasktide.ports.jobs import Jobs
+from tasktide.ports.mail import Mailer
+from tasktide.ports.users import UserStore
+
+BATCH = 50
+# Longer than any attempt, so that nobody else takes a delivery that is under way.
+LEASE_S = 120.0
+ATTEMPT_S = 60.0
+
+
+class DeliveryDesk:
+    """Takes due deliveries and tries each; what fails waits longer each time and is dead in the end."""
+
+    def __init__(self, *, jobs: Jobs, users: UserStore, mailer: Mailer, random: Random) -> None:
+        self._jobs = jobs
+        self._users = users
+        self._mailer = mailer
+        self._random = random
+
+    async def deliver(self) -> tuple[int, int]:
+        """Try what is due: how many were taken, and how many of them are dead now."""
+        taken = await self._jobs.take(BATCH, LEASE_S)
+        if not taken:
+            return 0, 0
+        accounts = await self._users.get({one.user_id for one in taken})
+        addresses = {user_id: account.user.email for user_id, account in accounts.items()}
+        errors = await asyncio.gather(*(self._try(one, addresses.get(one.user_id)) for one in taken))
+        done = [one for one, error in zip(taken, errors, strict=True) if error is None]
+        if done:
+            await self._jobs.done(done)
+        buried = 0
+        for one, error in zip(taken, errors, strict=True):
+            if error is not None:
+                buried += await self._failed(one, error)
+        return len(taken), buried
+
+    async def _try(self, delivery: Delivery, address: str | None) -> str | None:
+        if address is None:
+            return "the user has no address"
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                await self._mailer.send(compose(delivery, address))
+        except Exception as error:  # noqa: BLE001 - one bad delivery must not stop its neighbours
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    async def _failed(self, delivery: Delivery, error: str) -> bool:
+        delay_s = retry.scheduled_s(delivery.attempts, self._random)
+        if delay_s is None:
+            await self._jobs.bury(delivery, error)
+            return True
+        await self._jobs.retry(delivery, delay_s, error)
+        return False

@@ -1,0 +1,201 @@
+"""What one may do with notifications, and who is told of what."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from tasktide.domain import access, audience, events, ids, paging, text
+from tasktide.domain.access import Action
+from tasktide.domain.errors import FieldError, Invalid, NotFound, invalid
+from tasktide.domain.events import Planned, TaskEvent
+from tasktide.domain.ids import NotificationId, TaskId, UserId
+from tasktide.domain.notifications import (
+    MESSAGE_LENGTH,
+    Kind,
+    Notification,
+    Preferences,
+    default_preferences,
+    merged_preferences,
+)
+from tasktide.domain.paging import Cursor
+from tasktide.domain.users import Actor
+from tasktide.ports.cache import Cache
+from tasktide.ports.clock import Clock
+from tasktide.ports.ids import Ids
+from tasktide.ports.log import Log, Record
+from tasktide.ports.notifications import NotificationStore
+from tasktide.ports.users import PreferenceStore, UserStore
+
+# Inboxes that one request may fill: bounds the memory and time that it takes.
+MOST_RECIPIENTS = 100_000
+
+
+class DirectMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A notification for some users, or for all."""
+
+    user_ids: list[int] | Literal["all"]
+    message: str
+    kind: Kind = Kind.MESSAGE
+    task_id: int | None = None
+
+
+class InboxPage(Struct, frozen=True):
+    """A page of the inbox, newest first."""
+
+    items: list[Notification]
+    next_cursor: str | None
+    unread_count: int
+
+
+class Notifications:
+    """Planning puts one event per person on the log; the inbox pipeline does the rest."""
+
+    def __init__(
+        self,
+        *,
+        store: NotificationStore,
+        users: UserStore,
+        preferences: PreferenceStore,
+        log: Log,
+        cache: Cache,
+        ids: Ids,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._preferences = preferences
+        self._log = log
+        self._cache = cache
+        self._ids = ids
+        self._clock = clock
+
+    async def fan_out(self, told: Sequence[TaskEvent]) -> None:
+        """Append one planned notification for each person concerned by each event."""
+        now = self._clock.now()
+        plans = [(plan, event.actor) for event in told for plan in audience.plan(event)]
+        await self._log.append([_record(events.planned(plan, actor, now)) for plan, actor in plans])
+
+    async def reserve(self, count: int) -> int:
+        """The first of `count` message ids for a request that may have to be repeated."""
+        return (await self._ids.take("messages", count))[0]
+
+    async def send(
+        self,
+        actor: Actor,
+        messages: Sequence[DirectMessage],
+        *,
+        first_id: int | None = None,
+        many: bool = False,
+    ) -> int:
+        """Accept direct notifications, all or none; how many inboxes they go to."""
+        access.check(actor, Action.NOTIFY)
+        recipients = await self._recipients(messages, many=many)
+        first = await self.reserve(len(messages)) if first_id is None else first_id
+        now = self._clock.now()
+        records = []
+        for index, (message, user_ids) in enumerate(zip(messages, recipients, strict=True)):
+            for user_id in user_ids:
+                plan = Planned(
+                    user_id=user_id,
+                    kind=message.kind,
+                    task_id=None if message.task_id is None else TaskId(message.task_id),
+                    message=message.message,
+                    event_id=f"message.{first + index}",
+                )
+                records.append(_record(events.planned(plan, events.user(actor.user_id), now)))
+        await self._log.append(records)
+        return len(records)
+
+    async def newest(self, actor: Actor, *, unread: bool, cursor: str | None, limit: int) -> InboxPage:
+        """A page of the actor's inbox, newest first."""
+        order = "unread" if unread else "inbox"
+        last = paging.decode(cursor, order)
+        before = NotificationId(last.id) if last else None
+        found = list(await self._store.newest(actor.user_id, before, limit + 1, unread=unread))
+        return await self._page(actor, found, order, limit)
+
+    async def after(self, actor: Actor, after: NotificationId, *, cursor: str | None, limit: int) -> InboxPage:
+        """What came after an id, oldest first: how a client that was away catches up."""
+        last = paging.decode(cursor, "after")
+        start = NotificationId(last.id) if last else after
+        found = list(await self._store.after(actor.user_id, start, limit + 1))
+        return await self._page(actor, found, "after", limit)
+
+    async def read(self, actor: Actor, notification_id: NotificationId) -> Notification:
+        """Mark one of the actor's notifications as read."""
+        await self._store.read(actor.user_id, notification_id, self._clock.now(), only=True)
+        found = await self._store.get(actor.user_id, notification_id)
+        if found is None:
+            raise NotFound(f"There is no notification {notification_id} in your inbox.")
+        return found
+
+    async def read_all(self, actor: Actor) -> None:
+        """Mark the whole inbox, as it is now, as read."""
+        last = await self._store.last_id(actor.user_id)
+        await self._store.read(actor.user_id, last, self._clock.now(), only=False)
+
+    async def preferences(self, actor: Actor) -> Preferences:
+        """What the actor wants to hear over which channel."""
+        stored = await self._preferences.preferences([actor.user_id])
+        chosen = stored.get(actor.user_id, {})
+        return {channel: row | chosen.get(channel, {}) for channel, row in default_preferences().items()}
+
+    async def prefer(self, actor: Actor, sent: dict[str, dict[str, bool]]) -> Preferences:
+        """Replace the actor's matrix; what is absent goes back to its default."""
+        whole = merged_preferences(sent)
+        await self._preferences.prefer(actor.user_id, whole)
+        await self._cache.drop([f"user:{actor.user_id}:preferences"])
+        return whole
+
+    async def _page(self, actor: Actor, found: list[Notification], order: str, limit: int) -> InboxPage:
+        items = found[:limit]
+        cursor = paging.encode(Cursor(order, "", items[-1].id)) if len(found) > limit else None
+        return InboxPage(items, cursor, await self._store.unread(actor.user_id))
+
+    async def _recipients(self, messages: Sequence[DirectMessage], *, many: bool) -> list[list[UserId]]:
+        errors = [error for i, one in enumerate(messages) for error in _check(f"[{i}]." if many else "", one)]
+        if errors:
+            raise Invalid(errors[:100])
+        everyone = await self._everyone() if any(one.user_ids == "all" for one in messages) else []
+        named = {user_id for one in messages if one.user_ids != "all" for user_id in one.user_ids}
+        known = await self._users.get([UserId(int(user_id)) for user_id in named])
+        recipients: list[list[UserId]] = []
+        for index, one in enumerate(messages):
+            if one.user_ids == "all":
+                recipients.append(everyone)
+                continue
+            chosen = [UserId(int(user_id)) for user_id in dict.fromkeys(one.user_ids)]
+            field = f"[{index}].user_ids" if many else "user_ids"
+            errors += [FieldError(field, f"there is no user {one}") for one in chosen if one not in known]
+            recipients.append(chosen)
+        if errors:
+            raise Invalid(errors[:100])
+        if sum(len(some) for some in recipients) > MOST_RECIPIENTS:
+            raise invalid("user_ids", f"one request may reach at most {MOST_RECIPIENTS} inboxes")
+        return recipients
+
+    async def _everyone(self) -> list[UserId]:
+        found: list[UserId] = []
+        while page := await self._users.find(found[-1] if found else None, 1_000):
+            found += [account.user.id for account in page]
+        return found
+
+
+def _check(prefix: str, message: DirectMessage) -> list[FieldError]:
+    errors = text.check_body(f"{prefix}message", message.message, MESSAGE_LENGTH)
+    if not message.message.strip():
+        errors.append(FieldError(f"{prefix}message", f"must be 1 to {MESSAGE_LENGTH} characters"))
+    if message.user_ids != "all":
+        if not message.user_ids:
+            errors.append(FieldError(f"{prefix}user_ids", "must name at least one user"))
+        if not all(0 < int(one) <= ids.MAX_ID for one in message.user_ids):
+            errors.append(FieldError(f"{prefix}user_ids", "must be user ids"))
+    if message.task_id is not None and not 0 < message.task_id <= ids.MAX_ID:
+        errors.append(FieldError(f"{prefix}task_id", "must be a task id"))
+    return errors
+
+
+def _record(event: events.NotificationPlanned) -> Record:
+    return Record(events.NOTIFICATION_EVENTS, str(event.data.user_id), msgspec.json.encode(event))

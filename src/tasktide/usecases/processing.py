@@ -1,0 +1,237 @@
+"""Running jobs: claim, run, finish."""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from tasktide.domain import events, retry, tasks
+from tasktide.domain.events import Work
+from tasktide.domain.handlers import Context, Handler
+from tasktide.domain.ids import TaskId
+from tasktide.domain.paging import Cursor, TaskFilter, TaskQuery
+from tasktide.domain.tasks import Status, Task
+from tasktide.domain.text import shorten
+from tasktide.domain.times import Timestamp
+from tasktide.ports.cache import Cache, Snapshot
+from tasktide.ports.clock import Clock
+from tasktide.ports.log import Record
+from tasktide.ports.push import Message, Push
+from tasktide.ports.tasks import Change, TaskStore
+
+ERROR_LENGTH = 2_000
+CACHE_TTL_S = 600.0
+PAGE = 1_000
+# How often a result is put onto a job anew when somebody edited the job meanwhile.
+REBASES = 5
+WORKER_DIED = "The worker died while running it."
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Attempt(Struct, frozen=True):
+    """A job that is ours to run, as it was when it was claimed."""
+
+    task: Task
+
+
+class Outcome(Struct, frozen=True):
+    """How an attempt ended: with a result, with an error, or with neither, when the worker stopped."""
+
+    task: Task
+    result: Raw | None = None
+    error: str | None = None
+
+
+class Processing:
+    """Every attempt is durable before its handler runs, and its outcome is applied to that attempt alone."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        cache: Cache,
+        push: Push,
+        clock: Clock,
+        random: Random,
+        handlers: Mapping[str, Handler],
+        result_bytes: int,
+        threads: int,
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._push = push
+        self._clock = clock
+        self._random = random
+        self._handlers = handlers
+        self._result_bytes = result_bytes
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="handler")
+
+    def capacity(self, handler: str) -> int:
+        """How many attempts of a handler may run at once."""
+        known = self._handlers.get(handler)
+        return known.concurrency if known else 1
+
+    async def orphans(self) -> list[Task]:
+        """Jobs that are in progress before any worker of this process has begun one: their worker died."""
+        found: list[Task] = []
+        query = TaskQuery(filter=TaskFilter(statuses=(Status.IN_PROGRESS,)), descending=False, limit=PAGE)
+        while page := await self._store.find(query):
+            found += [task for task in page if task.is_job]
+            last = Cursor(query.order, page[-1].created_at, page[-1].id)
+            query = msgspec.structs.replace(query, after=last)
+        return found
+
+    async def claim(self, works: Sequence[Work]) -> list[Attempt]:
+        """Of the works, those that are still wanted, begun durably: from now on the store knows of them."""
+        stored = await self._store.get({work.task_id for work in works})
+        now = self._clock.now()
+        begun: dict[TaskId, Change] = {}
+        for work in works:
+            task = stored.get(work.task_id)
+            if task is not None and _is_wanted(task, work):
+                begun[task.id] = _changed(task, tasks.start(task, now))
+        applied = await self._store.commit(list(begun.values())) if begun else frozenset()
+        mine = [change.after for task_id, change in begun.items() if task_id in applied and change.after]
+        await self._remember(mine)
+        # One that was edited in between gets a second look: the edit may have left this order as good as it was.
+        missed = [work for work in works if work.task_id in begun.keys() - applied]
+        return [Attempt(task) for task in mine] + (await self.claim(missed) if missed else [])
+
+    async def reclaim(self, suspect: Task) -> Attempt | None:
+        """Begin the next attempt of an orphan, or give it up when that was its last; None: nothing to run.
+
+        Orphans run alone, one after the other: a job that kills its worker spends its attempts, not its neighbours'.
+        """
+        task = (await self._store.get([suspect.id])).get(suspect.id)
+        if task is None or task.status is not Status.IN_PROGRESS:
+            return None
+        if task.attempts >= task.max_attempts:
+            await self.finish([Outcome(task, error=WORKER_DIED)])
+            return None
+        after = tasks.start(task, self._clock.now())
+        if not await self._store.commit([_changed(task, after)]):
+            return await self.reclaim(suspect)
+        await self._remember([after])
+        return Attempt(after)
+
+    async def run(self, attempt: Attempt) -> Outcome:
+        """Call the handler; whatever it does becomes an outcome. Cancelling the call stops an async handler."""
+        task = attempt.task
+        handler = self._handlers.get(task.handler or "")
+        if handler is None:
+            return Outcome(task, error=f"There is no handler named {task.handler!r}.")
+        context = Context(task.id, task.attempts, task.max_attempts)
+        try:
+            async with asyncio.timeout(handler.timeout_s):
+                value = await self._call(handler, msgspec.json.decode(task.payload), context)
+            return Outcome(task, result=self._result(value))
+        except TimeoutError as error:
+            late = context.cancelled.is_set() or not str(error)
+            return Outcome(task, error=f"It ran longer than {handler.timeout_s:g} s." if late else _describe(error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler may raise whatever it likes
+            return Outcome(task, error=_describe(error))
+        finally:
+            context.cancelled.set()
+
+    async def finish(self, outcomes: Sequence[Outcome]) -> None:
+        """Store outcomes: done, failed, or waiting for the next attempt. Dropped if the attempt is over already."""
+        left = {outcome.task.id: outcome for outcome in outcomes}
+        current = {task_id: outcome.task for task_id, outcome in left.items()}
+        for _ in range(REBASES):
+            changes = [self._finish(left[task_id], task) for task_id, task in current.items()]
+            applied = await self._store.commit(changes)
+            await self._announce([c.after for c in changes if c.task_id in applied and c.after is not None])
+            left = {task_id: outcome for task_id, outcome in left.items() if task_id not in applied}
+            if not left:
+                return
+            stored = await self._store.get(left.keys())
+            current = {task_id: task for task_id, task in stored.items() if _is_same(left[task_id].task, task)}
+            left = {task_id: left[task_id] for task_id in current}
+            if not left:
+                return
+
+    def close(self) -> None:
+        """Let idle threads end; a handler that hangs in one does not hold up the process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(self, handler: Handler, payload: Any, context: Context) -> Any:
+        if handler.is_async:
+            return await handler.run(payload, context)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, handler.run, payload, context)
+
+    def _result(self, value: Any) -> Raw:
+        if not _is_finite(value):
+            raise ValueError("the result holds a number that JSON cannot: nan or inf")
+        encoded = msgspec.json.encode(value)
+        if len(encoded) > self._result_bytes:
+            raise ValueError(f"the result is {len(encoded)} bytes of JSON, more than {self._result_bytes}")
+        return Raw(encoded)
+
+    def _finish(self, outcome: Outcome, task: Task) -> Change:
+        now = self._clock.now()
+        if outcome.result is not None:
+            after = tasks.complete(task, outcome.result, now)
+            done = Record(events.TASK_OUTPUT, str(task.id), events.encode(events.output(after)))
+            return _changed(task, after, (done,))
+        if outcome.error is None:
+            return _changed(task, tasks.hand_back(task, now), wake_at=now)
+        error = shorten(outcome.error, ERROR_LENGTH)
+        after = tasks.fail(task, error, now, retry.backoff_s(task.attempts, self._random))
+        return _changed(task, after, wake_at=after.run_at if after.status is Status.PENDING else None)
+
+    async def _announce(self, changed: Sequence[Task]) -> None:
+        await self._remember(changed)
+        channels = await self._push.listening([f"task:{task.id}" for task in changed])
+        await self._push.publish([Message(channel, b"") for channel in channels])
+
+    async def _remember(self, changed: Sequence[Task]) -> None:
+        await self._cache.put([Snapshot(f"task:{t.id}", t.version, _encode(t), CACHE_TTL_S) for t in changed])
+
+
+def _is_wanted(task: Task, work: Work) -> bool:
+    return (
+        task.status is Status.PENDING
+        and task.attempts == work.attempt - 1
+        and task.run_at == work.run_at
+        and task.is_job
+    )
+
+
+def _is_same(ours: Task, stored: Task) -> bool:
+    """Whether the stored job is still in the attempt that we ran."""
+    return stored.status is Status.IN_PROGRESS and stored.attempts == ours.attempts
+
+
+def _changed(before: Task, after: Task, records: tuple[Record, ...] = (), wake_at: Timestamp | None = None) -> Change:
+    return Change(
+        task_id=before.id,
+        expected_version=before.version,
+        after=after,
+        event=events.changed(before, after, events.WORKER),
+        records=records,
+        wake_at=wake_at,
+    )
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - a handler's exception may fail even to say what it is
+        text = type(error).__name__
+    return text.encode("utf-8", "replace").decode()
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_is_finite(one) for one in value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(_is_finite(one) for one in value)
+    return True

@@ -1,0 +1,73 @@
+"""What happens because time passes: jobs become ready, due dates arrive, old things are forgotten."""
+
+from msgspec import UNSET
+
+from tasktide.domain import audience, events
+from tasktide.domain.tasks import Task
+from tasktide.domain.times import Timestamp, later
+from tasktide.ports.clock import Clock
+from tasktide.ports.jobs import Jobs
+from tasktide.ports.log import Log, Record
+from tasktide.ports.replies import Replies
+from tasktide.ports.tasks import Change, TaskStore
+from tasktide.ports.users import SessionStore
+
+BATCH = 500
+DELIVERIES_KEPT_S = 7 * 86_400.0
+
+
+class Schedule:
+    """Alarms are rows; each is put out in the transaction that announces it, so none is lost or rung twice."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        log: Log,
+        jobs: Jobs,
+        replies: Replies,
+        sessions: SessionStore,
+        clock: Clock,
+        log_retention_s: float,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._jobs = jobs
+        self._replies = replies
+        self._sessions = sessions
+        self._clock = clock
+        self._log_retention_s = log_retention_s
+
+    async def ring(self) -> int:
+        """Announce what is due; how many alarms there were. Call again at once when it was a full batch."""
+        now = self._clock.now()
+        due = await self._store.alarms(now, BATCH)
+        if due:
+            await self._store.commit([_rung(task, now, wake=wake, remind=remind) for task, wake, remind in due])
+        return len(due)
+
+    async def sweep(self) -> None:
+        """Forget expired sessions and replies, deliveries long done, and log records that all have read."""
+        now = self._clock.now()
+        await self._sessions.purge(now)
+        await self._replies.purge(now)
+        await self._jobs.purge(later(now, -DELIVERIES_KEPT_S))
+        await self._log.trim(later(now, -self._log_retention_s))
+
+
+def _rung(task: Task, now: Timestamp, *, wake: bool, remind: bool) -> Change:
+    records = []
+    if wake:
+        records.append(Record(events.TASK_INPUT, str(task.id), events.encode(events.work(task, now))))
+    if remind:
+        for plan in audience.plan_due(task):
+            event = events.planned(plan, events.SYSTEM, now)
+            records.append(Record(events.NOTIFICATION_EVENTS, str(plan.user_id), events.encode(event)))
+    return Change(
+        task_id=task.id,
+        expected_version=task.version,
+        after=task,
+        records=tuple(records),
+        wake_at=None if wake else UNSET,
+        remind_at=None if remind else UNSET,
+    )

@@ -1,0 +1,101 @@
+"""How the system is: totals, health, metrics."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from msgspec import Struct
+
+from tasktide.domain.errors import TasktideError
+from tasktide.ports.clock import Clock
+from tasktide.ports.metrics import Metrics
+from tasktide.ports.tasks import TaskStore
+
+PING_S = 2.0
+
+Ping = Callable[[], Awaitable[None]]
+
+
+class EngineHealth(Struct, frozen=True, omit_defaults=True):
+    """Whether an engine answers, and how fast."""
+
+    status: str
+    latency_ms: float
+    error: str | None = None
+
+
+class Health(Struct, frozen=True):
+    """`ok` when every engine answers; `pipelines` names those that wait for one."""
+
+    status: str
+    engines: dict[str, EngineHealth]
+    stalled_pipelines: list[str]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether work can be taken in and gets done."""
+        return self.status == "ok"
+
+
+class WorkTotals(Struct, frozen=True, rename="camel"):
+    """Jobs done and their mean time from start to end."""
+
+    total_tasks: int
+    average_processing_time_ms: float
+
+
+class Stats:
+    """Reads only."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        metrics: Metrics,
+        clock: Clock,
+        pings: Mapping[str, Ping],
+        stalled: Callable[[], list[str]],
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+        self._pings = pings
+        self._stalled = stalled
+
+    async def totals(self) -> WorkTotals:
+        """What the workers have done since the beginning."""
+        totals = await self._store.totals()
+        mean = totals.processing_ms / totals.done if totals.done else 0.0
+        return WorkTotals(totals.done, round(mean, 3))
+
+    async def health(self) -> Health:
+        """Ask every engine, all at once, each for two seconds at most."""
+        answers = await asyncio.gather(*(self._ask(ping) for ping in self._pings.values()))
+        engines = dict(zip(self._pings, answers, strict=True))
+        stalled = self._stalled()
+        is_ok = not stalled and all(engine.status == "ok" for engine in answers)
+        return Health("ok" if is_ok else "unavailable", engines, stalled)
+
+    def prometheus(self, media_type: str) -> tuple[bytes, str]:
+        """All metrics in the exposition format that was asked for: body and content type."""
+        return self._metrics.render(media_type)
+
+    def request(self, protocol: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        self._metrics.request(protocol, method, status, seconds)
+
+    def listeners(self, protocol: str, change: int) -> None:
+        """Count live connections: 1 came, -1 went."""
+        self._metrics.listeners(protocol, change)
+
+    async def _ask(self, ping: Ping) -> EngineHealth:
+        began = self._clock.monotonic()
+        error = None
+        try:
+            async with asyncio.timeout(PING_S):
+                await ping()
+        except TimeoutError:
+            error = f"no answer within {PING_S:g} s"
+        except TasktideError as failed:
+            error = failed.detail
+        latency_ms = round((self._clock.monotonic() - began) * 1000, 3)
+        return EngineHealth("ok" if error is None else "unavailable", latency_ms, error)

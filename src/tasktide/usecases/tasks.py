@@ -1,0 +1,347 @@
+"""What one may do with tasks."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from tasktide.domain import access, events, fields, paging, tasks
+from tasktide.domain.access import Action
+from tasktide.domain.errors import Conflict, FieldError, Invalid, NotFound, Stale, Unavailable
+from tasktide.domain.fields import NewTask, TaskFields, TaskLimits
+from tasktide.domain.ids import TaskId, UserId
+from tasktide.domain.paging import Cursor, Page, TaskQuery
+from tasktide.domain.tasks import Status, Task
+from tasktide.domain.times import Timestamp
+from tasktide.domain.users import Actor
+from tasktide.ports.cache import Cache, Snapshot
+from tasktide.ports.clock import Clock
+from tasktide.ports.ids import Ids
+from tasktide.ports.log import Log, Record
+from tasktide.ports.push import Message, Push
+from tasktide.ports.tasks import Change, TaskStore
+from tasktide.ports.users import UserStore
+
+INGEST = "ingest"
+CACHE_TTL_S = 600.0
+# A task that was accepted is stored within milliseconds; a change of it waits at most this long.
+STORED_WITHIN_S = 5.0
+# A list waits this long for what was accepted before it was asked for.
+LISTED_WITHIN_S = 0.25
+# How often a change is decided anew when somebody else's got in between.
+ATTEMPTS = 5
+# Tasks made before the event loop gets a turn: about 2 ms of work.
+TURN = 200
+MOST_ERRORS = 100
+CANCELLED_JOBS = "jobs:cancelled"
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Task).decode
+
+
+class TaskResult(Struct, frozen=True):
+    """What a finished job came to."""
+
+    task_id: TaskId
+    result: Raw
+    processed_at: Timestamp
+
+
+class Tasks:
+    """Submitting is appending to the log; everything later goes to the store first, its event with it."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        users: UserStore,
+        log: Log,
+        cache: Cache,
+        push: Push,
+        ids: Ids,
+        clock: Clock,
+        limits: TaskLimits,
+        handlers: frozenset[str],
+        backlog_limit: int,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._log = log
+        self._cache = cache
+        self._push = push
+        self._ids = ids
+        self._clock = clock
+        self._limits = limits
+        self._handlers = handlers
+        self._backlog_limit = backlog_limit
+        self._known_users: set[int] = set()
+        self._last_submit = float("-inf")
+
+    async def reserve(self, count: int) -> int:
+        """The first of `count` ids for a submission that may have to be repeated."""
+        return (await self._ids.take("tasks", count))[0]
+
+    async def submit(
+        self,
+        actor: Actor,
+        drafts: Sequence[NewTask],
+        *,
+        traceparent: str | None = None,
+        first_id: int | None = None,
+        many: bool = False,
+    ) -> list[Task]:
+        """Accept tasks, all or none: they are durable and readable when it returns.
+
+        Invalid lists every wrong field, with `many` with the task's index before it. Unavailable when the
+        store is too far behind the log, or the log cannot take more.
+        """
+        if await self._log.backlog(events.TASK_INGESTED, INGEST) > self._backlog_limit:
+            raise Unavailable("ingest", "Tasks arrive faster than they can be stored; try again in a moment.")
+        checked = await self._check_all(actor, drafts, many=many)
+        first = await self.reserve(len(drafts)) if first_id is None else first_id
+        now = self._clock.now()
+        made: list[Task] = []
+        records: list[Record] = []
+        for index, values in enumerate(checked):
+            if index and index % TURN == 0:
+                await asyncio.sleep(0)
+            creator_id = values.pop("creator_id", actor.user_id)
+            task = fields.new(values, TaskId(first + index), creator_id, now)
+            event = events.ingested(task, events.user(actor.user_id), traceparent)
+            made.append(task)
+            records.append(Record(events.TASK_INGESTED, str(task.performer_id or task.id), events.encode(event)))
+        await self._log.append(records)
+        self._last_submit = self._clock.monotonic()
+        await self._remember(made)
+        return made
+
+    async def get(self, task_id: TaskId) -> Task:
+        """The task as it is now; NotFound when there is none or it was deleted."""
+        key = _key(task_id)
+        body = (await self._cache.get([key])).get(key)
+        if body is not None:
+            if not body:
+                raise _not_found(task_id)
+            return _decode(body)
+        task = await self._stored(task_id)
+        await self._remember([task])
+        return task
+
+    async def find(self, query: TaskQuery) -> Page[Task]:
+        """A page of tasks, what was accepted here just before included."""
+        if self._clock.monotonic() - self._last_submit < 1.0:
+            await self._log.settled(events.TASK_INGESTED, INGEST, LISTED_WITHIN_S)
+        found = list(await self._store.find(msgspec.structs.replace(query, limit=query.limit + 1)))
+        items = found[: query.limit]
+        if len(found) <= query.limit:
+            return Page(items)
+        last = items[-1]
+        value = tasks.due_key(last) if query.sort == "due_at" else getattr(last, query.sort)
+        return Page(items, paging.encode(Cursor(query.order, value, last.id)))
+
+    async def change(
+        self,
+        actor: Actor,
+        task_id: TaskId,
+        sent: TaskFields,
+        *,
+        replace: bool,
+        version: int | None = None,
+        traceparent: str | None = None,
+    ) -> Task:
+        """Edit a task: all fields (`replace`) or those sent. Stale when `version` is not the current one."""
+        values = fields.checked(sent, self._limits)
+        await self._check_references([("", values)])
+
+        def decide(task: Task, now: Timestamp) -> Task:
+            return tasks.edit(task, fields.replaced(values, task) if replace else values, now)
+
+        return await self._apply(actor, task_id, decide, version, traceparent)
+
+    async def cancel(self, actor: Actor, task_id: TaskId, *, traceparent: str | None = None) -> Task:
+        """Give a task up; a running handler is told to stop. Conflict when it has finished."""
+        after = await self._apply(actor, task_id, tasks.cancel, None, traceparent)
+        if after.is_job:
+            await self._push.publish([Message(CANCELLED_JOBS, str(task_id).encode())])
+        return after
+
+    async def retry(self, actor: Actor, task_id: TaskId, *, traceparent: str | None = None) -> Task:
+        """Begin anew with a failed or cancelled task; Conflict otherwise."""
+        return await self._apply(actor, task_id, tasks.retry, None, traceparent)
+
+    async def delete(
+        self, actor: Actor, task_id: TaskId, *, version: int | None = None, traceparent: str | None = None
+    ) -> None:
+        """Remove a task for good."""
+        for _ in range(ATTEMPTS):
+            task = await self._stored(task_id)
+            access.check(actor, Action.TASK_DELETE, task)
+            _check_version(task, version)
+            event = events.deleted(task, events.user(actor.user_id), self._clock.now(), traceparent)
+            change = Change(task_id=task_id, expected_version=task.version, after=None, event=event)
+            if await self._store.commit([change]):
+                gone = Snapshot(_key(task_id), event.data.task.version, b"", CACHE_TTL_S)
+                await self._cache.put([gone])
+                await self._push.publish([Message(CANCELLED_JOBS, str(task_id).encode()), _finished(task_id)])
+                return
+        raise _contended()
+
+    async def history(self, task_id: TaskId, cursor: str | None, limit: int) -> Page[Raw]:
+        """A task's events, oldest first."""
+        order = f"history.{task_id}"
+        after = paging.decode(cursor, order)
+        await self._stored(task_id)
+        found = await self._store.history(task_id, int(after.value) if after else 0, limit + 1)
+        items = [Raw(event) for event in found[:limit]]
+        if len(found) <= limit:
+            return Page(items)
+        last = msgspec.json.decode(found[limit - 1])["data"]["version"]
+        return Page(items, paging.encode(Cursor(order, last, task_id)))
+
+    async def result(self, task_id: TaskId, wait_s: float) -> TaskResult | None:
+        """What the task came to, waiting up to `wait_s` seconds; None while it is open, Conflict if it failed."""
+        listener = self._push.subscribe([_finished(task_id).channel])
+        try:
+            task = await self.get(task_id)
+            async with asyncio.timeout(wait_s):
+                while task.status.is_open:
+                    await listener.read()
+                    task = await self.get(task_id)
+        except TimeoutError:
+            return None
+        finally:
+            listener.close()
+        if task.status is not Status.DONE:
+            raise Conflict(
+                f"The task is {task.status}: {task.error or 'it has no result'}.", code=f"task_{task.status}"
+            )
+        return TaskResult(task.id, task.result, task.finished_at or task.updated_at)
+
+    async def _apply(
+        self,
+        actor: Actor,
+        task_id: TaskId,
+        decide: Callable[[Task, Timestamp], Task],
+        version: int | None,
+        traceparent: str | None,
+    ) -> Task:
+        for _ in range(ATTEMPTS):
+            now = self._clock.now()
+            task = await self._stored(task_id)
+            access.check(actor, Action.TASK_CHANGE, task)
+            _check_version(task, version)
+            after = decide(task, now)
+            event = events.changed(task, after, events.user(actor.user_id), traceparent)
+            if not event.data.changes:
+                return task
+            wake, remind = _alarms(task, after, now)
+            change = Change(
+                task_id=task_id,
+                expected_version=task.version,
+                after=after,
+                event=event,
+                wake_at=wake,
+                remind_at=remind,
+            )
+            if await self._store.commit([change]):
+                await self._remember([after])
+                await self._push.publish([_finished(task_id)])
+                return after
+        raise _contended()
+
+    async def _stored(self, task_id: TaskId) -> Task:
+        """The task from the store, waiting for it when it may still be on its way there."""
+        task = (await self._store.get([task_id])).get(task_id)
+        if task is None and await self._log.backlog(events.TASK_INGESTED, INGEST):
+            await self._log.settled(events.TASK_INGESTED, INGEST, STORED_WITHIN_S)
+            task = (await self._store.get([task_id])).get(task_id)
+        if task is None:
+            raise _not_found(task_id)
+        return task
+
+    async def _remember(self, some: Sequence[Task]) -> None:
+        await self._cache.put([Snapshot(_key(task.id), task.version, _encode(task), CACHE_TTL_S) for task in some])
+
+    async def _check_all(self, actor: Actor, drafts: Sequence[NewTask], *, many: bool) -> list[dict[str, Any]]:
+        checked: list[dict[str, Any]] = []
+        errors: list[FieldError] = []
+        for index, draft in enumerate(drafts):
+            if index and index % TURN == 0:
+                await asyncio.sleep(0)
+            try:
+                checked.append(self._check_one(actor, draft))
+            except Invalid as wrong:
+                errors += _at(index, wrong.errors) if many else wrong.errors
+                if len(errors) >= MOST_ERRORS:
+                    break
+        if errors:
+            raise Invalid(errors[:MOST_ERRORS])
+        await self._check_references([(f"[{i}]." if many else "", values) for i, values in enumerate(checked)])
+        return checked
+
+    def _check_one(self, actor: Actor, draft: NewTask) -> dict[str, Any]:
+        values = fields.checked(draft, self._limits)
+        if draft.creator_id is not UNSET and draft.creator_id not in {None, actor.user_id}:
+            access.check(actor, Action.TASK_CREATE_FOR)
+            values["creator_id"] = draft.creator_id
+        return fields.completed(values)
+
+    async def _check_references(self, some: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Invalid names every reference to a user or handler that does not exist."""
+        named: list[tuple[str, int]] = []
+        errors: list[FieldError] = []
+        for prefix, values in some:
+            single = ((field, values.get(field)) for field in ("creator_id", "performer_id"))
+            named += [(prefix + field, user_id) for field, user_id in single if user_id is not None]
+            named += [(f"{prefix}observer_ids[{i}]", one) for i, one in enumerate(values.get("observer_ids", ()))]
+            if (handler := values.get("handler")) is not None and handler not in self._handlers:
+                errors.append(FieldError(f"{prefix}handler", f"there is none of this name: {handler}"))
+        unknown = {user_id for _, user_id in named} - self._known_users
+        if unknown:
+            self._known_users |= (await self._users.get([UserId(user_id) for user_id in unknown])).keys()
+            unknown -= self._known_users
+        errors += [FieldError(field, f"there is no user {user_id}") for field, user_id in named if user_id in unknown]
+        if errors:
+            raise Invalid(errors[:MOST_ERRORS])
+
+
+def _alarms(
+    before: Task, after: Task, now: Timestamp
+) -> tuple[Timestamp | UnsetType | None, Timestamp | UnsetType | None]:
+    wake: Timestamp | UnsetType | None = UNSET
+    remind: Timestamp | UnsetType | None = UNSET
+    if tasks.dispatch_changed(before, after) or after.status is not Status.PENDING:
+        wake = tasks.wake_at(after, now)
+    if before.due_at != after.due_at:
+        remind = tasks.remind_at(after)
+    elif before.status.is_open != after.status.is_open:
+        at = tasks.remind_at(after)
+        remind = at if at is not None and at > now else None
+    return wake, remind
+
+
+def _at(index: int, errors: Sequence[FieldError]) -> list[FieldError]:
+    return [FieldError(f"[{index}].{error.field}", error.message) for error in errors]
+
+
+def _check_version(task: Task, version: int | None) -> None:
+    if version is not None and version != task.version:
+        raise Stale(f"The task is at version {task.version}, not {version}.")
+
+
+def _key(task_id: TaskId) -> str:
+    return f"task:{task_id}"
+
+
+def _finished(task_id: TaskId) -> Message:
+    return Message(f"task:{task_id}", b"")
+
+
+def _not_found(task_id: TaskId) -> NotFound:
+    return NotFound(f"There is no task {task_id}.")
+
+
+def _contended() -> Conflict:
+    return Conflict("The task keeps changing under this request; try again.", code="contended")

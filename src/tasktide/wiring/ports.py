@@ -1,0 +1,140 @@
+"""From settings to ports: the one place that chooses engines, and opens and closes them."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from tasktide.adapters.console.mail import ConsoleMailer
+from tasktide.adapters.memory.cache import MemoryCache
+from tasktide.adapters.memory.limits import MemoryLimits
+from tasktide.adapters.memory.push import MemoryPush
+from tasktide.adapters.prometheus.metrics import PrometheusMetrics
+from tasktide.adapters.security.passwords import Argon2Passwords
+from tasktide.adapters.security.tokens import JwtTokens
+from tasktide.adapters.sqlite import database, migrate
+from tasktide.adapters.sqlite.database import Database
+from tasktide.adapters.sqlite.ids import SqliteIds
+from tasktide.adapters.sqlite.jobs import SqliteJobs, release_leases
+from tasktide.adapters.sqlite.letters import SqliteLetters
+from tasktide.adapters.sqlite.log import SqliteLog
+from tasktide.adapters.sqlite.notifications import SqliteNotifications
+from tasktide.adapters.sqlite.replies import SqliteReplies
+from tasktide.adapters.sqlite.tasks import SqliteTasks
+from tasktide.adapters.sqlite.users import SqlitePreferences, SqliteSessions, SqliteUsers
+from tasktide.adapters.system import lock, secret
+from tasktide.adapters.system.clock import SystemClock
+from tasktide.ports.cache import Cache
+from tasktide.ports.clock import Clock
+from tasktide.ports.ids import Ids
+from tasktide.ports.jobs import Jobs
+from tasktide.ports.letters import Letters
+from tasktide.ports.limits import Limits
+from tasktide.ports.log import Log
+from tasktide.ports.mail import Mailer
+from tasktide.ports.metrics import Metrics
+from tasktide.ports.notifications import NotificationStore
+from tasktide.ports.push import Push
+from tasktide.ports.replies import Replies
+from tasktide.ports.tasks import TaskStore
+from tasktide.ports.tokens import Passwords, Tokens
+from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
+from tasktide.settings import Settings
+
+DATABASE_FILE = "tasktide.db"
+
+
+class CannotStart(Exception):  # noqa: N818 - it is what happened, and the message says why
+    """The data cannot be served as things are; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """An implementation of every port, and how to ask its engine whether it is there."""
+
+    clock: Clock
+    tasks: TaskStore
+    users: UserStore
+    sessions: SessionStore
+    preferences: PreferenceStore
+    notifications: NotificationStore
+    log: Log
+    letters: Letters
+    jobs: Jobs
+    replies: Replies
+    ids: Ids
+    cache: Cache
+    limits: Limits
+    push: Push
+    mail: Mailer
+    tokens: Tokens
+    passwords: Passwords
+    metrics: Metrics
+    pings: dict[str, Callable[[], Awaitable[None]]]
+
+
+@contextlib.asynccontextmanager
+async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterator[Ports]:
+    """The embedded engines on the data folder, closed in reverse at the end.
+
+    A server holds the folder for itself; a command line tool (`server=False`) works beside it.
+    CannotStart when the folder is in use, cannot be written, or was written by a newer version.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        folder = settings.data_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if server:
+                stack.enter_context(lock.hold(folder))
+            path = folder / DATABASE_FILE
+            _migrate(str(path))
+            key = settings.jwt_secret or secret.keep(folder)
+            base = Database(path)
+        except lock.DirectoryInUse as busy:
+            hint = "stop it, or set TASKTIDE_DATA_DIR to another folder"
+            raise CannotStart(f"{busy}: {hint}.") from None
+        except migrate.SchemaTooNew as newer:
+            raise CannotStart(f"{newer}: install that version.") from None
+        except (OSError, database.Failure) as error:
+            raise CannotStart(f"The data folder {folder} cannot be used: {error}.") from None
+        stack.push_async_callback(base.close)
+        clock = SystemClock()
+        log = SqliteLog(base, clock)
+        passwords = Argon2Passwords()
+        stack.callback(passwords.close)
+        if server:
+            await release_leases(base, clock)
+        yield Ports(
+            clock=clock,
+            tasks=SqliteTasks(base, log, clock),
+            users=SqliteUsers(base),
+            sessions=SqliteSessions(base),
+            preferences=SqlitePreferences(base),
+            notifications=SqliteNotifications(base),
+            log=log,
+            letters=SqliteLetters(base, log),
+            jobs=SqliteJobs(base, clock),
+            replies=SqliteReplies(base, clock),
+            ids=SqliteIds(base) if server else SqliteIds(base, block=1),
+            cache=MemoryCache(clock),
+            limits=MemoryLimits(clock),
+            push=MemoryPush(),
+            mail=ConsoleMailer(),
+            tokens=JwtTokens(key, clock),
+            passwords=passwords,
+            metrics=PrometheusMetrics(),
+            pings={"sqlite": log.ping},
+        )
+
+
+def _migrate(path: str) -> list[int]:
+    with contextlib.closing(database.connect(path)) as connection:
+        return migrate.migrate(connection)
+
+
+def migrate_data(settings: Settings) -> list[int]:
+    """Bring the data folder's schema up to date; the numbers of the migrations applied."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        return _migrate(str(settings.data_dir / DATABASE_FILE))
+    except migrate.SchemaTooNew as newer:
+        raise CannotStart(f"{newer}: install that version.") from None

@@ -1,0 +1,214 @@
+"""From ports to use cases and pipelines."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import SystemRandom
+
+from tasktide.domain import events
+from tasktide.domain.fields import TaskLimits
+from tasktide.domain.handlers import Handler
+from tasktide.interfaces.platform import EdgeLimits, Platform
+from tasktide.pipelines.loop import Handle, Pipeline
+from tasktide.pipelines.process import Worker
+from tasktide.pipelines.service import Service
+from tasktide.pipelines.tick import Ticker
+from tasktide.settings import Settings
+from tasktide.usecases.admission import Admission
+from tasktide.usecases.delivery import DeliveryDesk
+from tasktide.usecases.inbox import Inbox
+from tasktide.usecases.ingest import Ingest
+from tasktide.usecases.letters import DeadLetters
+from tasktide.usecases.live import Live
+from tasktide.usecases.notifications import Notifications
+from tasktide.usecases.processing import Processing
+from tasktide.usecases.replies import Idempotency
+from tasktide.usecases.schedule import Schedule
+from tasktide.usecases.stats import Stats
+from tasktide.usecases.tasks import Tasks
+from tasktide.usecases.users import Users
+from tasktide.wiring.ports import Ports
+
+RING_EVERY_S = 0.1
+SWEEP_EVERY_S = 60.0
+DELIVER_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipelines:
+    """Every pipeline of the platform by role; a role starts those it is made of."""
+
+    ingest: Callable[[], list[Service]]
+    worker: Callable[[], list[Service]]
+    notifier: Callable[[], list[Service]]
+    deliver: Callable[[], list[Service]]
+    schedule: Callable[[], list[Service]]
+
+
+def platform(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], services: list[Service]) -> Platform:
+    """What the interfaces call; `services` are those whose stalling makes the process unready."""
+    return Platform(
+        tasks=Tasks(
+            store=ports.tasks,
+            users=ports.users,
+            log=ports.log,
+            cache=ports.cache,
+            push=ports.push,
+            ids=ports.ids,
+            clock=ports.clock,
+            limits=TaskLimits(
+                title=settings.title_length,
+                description=settings.description_length,
+                labels=settings.labels,
+                label=settings.label_length,
+                observers=settings.observers,
+                payload_bytes=settings.payload_bytes,
+            ),
+            handlers=frozenset(handlers),
+            backlog_limit=settings.backlog_limit,
+        ),
+        users=users(ports, settings),
+        notifications=_notifications(ports),
+        live=Live(store=ports.notifications, sessions=ports.sessions, push=ports.push, clock=ports.clock),
+        admission=Admission(
+            limits=ports.limits,
+            anonymous=settings.rate_anonymous,
+            signed_in=settings.rate_signed_in,
+            enabled=settings.rate_limiting,
+        ),
+        idempotency=Idempotency(replies=ports.replies, clock=ports.clock),
+        stats=Stats(
+            store=ports.tasks,
+            metrics=ports.metrics,
+            clock=ports.clock,
+            pings=ports.pings,
+            stalled=lambda: [service.name for service in services if service.stalled],
+        ),
+        letters=DeadLetters(letters=ports.letters),
+        limits=EdgeLimits(
+            body_bytes=settings.body_bytes, batch_bytes=settings.batch_bytes, batch_items=settings.batch_items
+        ),
+        cors_origins=settings.cors_origins,
+    )
+
+
+def users(ports: Ports, settings: Settings) -> Users:
+    """Accounts and sign-in."""
+    return Users(
+        store=ports.users,
+        sessions=ports.sessions,
+        tokens=ports.tokens,
+        passwords=ports.passwords,
+        cache=ports.cache,
+        push=ports.push,
+        ids=ports.ids,
+        clock=ports.clock,
+        token_lifetime_s=settings.token_lifetime_s,
+    )
+
+
+def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler]) -> Pipelines:
+    """The pipelines, not yet started."""
+
+    def loop(name: str, topic: str, handle: Handle) -> Pipeline:
+        return Pipeline(
+            name=name,
+            topic=topic,
+            handle=handle,
+            log=ports.log,
+            letters=ports.letters,
+            clock=ports.clock,
+            metrics=ports.metrics,
+        )
+
+    def ingest() -> list[Service]:
+        return [loop("ingest", events.TASK_INGESTED, Ingest(store=ports.tasks, clock=ports.clock).receive)]
+
+    def notifier() -> list[Service]:
+        inbox = Inbox(
+            store=ports.notifications,
+            preferences=ports.preferences,
+            cache=ports.cache,
+            push=ports.push,
+            jobs=ports.jobs,
+            ids=ports.ids,
+        )
+        return [
+            loop("fanout", events.TASK_EVENTS, _notifications(ports).fan_out),
+            loop("inbox", events.NOTIFICATION_EVENTS, inbox.receive),
+        ]
+
+    return Pipelines(
+        ingest=ingest,
+        worker=lambda: [_worker(ports, settings, handlers)],
+        notifier=notifier,
+        deliver=lambda: [_deliver(ports)],
+        schedule=lambda: _schedule(ports, settings),
+    )
+
+
+def _notifications(ports: Ports) -> Notifications:
+    return Notifications(
+        store=ports.notifications,
+        users=ports.users,
+        preferences=ports.preferences,
+        log=ports.log,
+        cache=ports.cache,
+        ids=ports.ids,
+        clock=ports.clock,
+    )
+
+
+def _worker(ports: Ports, settings: Settings, handlers: Mapping[str, Handler]) -> Worker:
+    processing = Processing(
+        store=ports.tasks,
+        cache=ports.cache,
+        push=ports.push,
+        clock=ports.clock,
+        random=SystemRandom(),
+        handlers=handlers,
+        result_bytes=settings.result_bytes,
+        threads=settings.worker_threads,
+    )
+    return Worker(
+        name="worker",
+        processing=processing,
+        log=ports.log,
+        letters=ports.letters,
+        push=ports.push,
+        clock=ports.clock,
+        metrics=ports.metrics,
+        concurrency=settings.worker_concurrency,
+    )
+
+
+def _deliver(ports: Ports) -> Ticker:
+    desk = DeliveryDesk(jobs=ports.jobs, users=ports.users, mailer=ports.mail, random=SystemRandom())
+
+    async def tick() -> int:
+        taken, buried = await desk.deliver()
+        if buried:
+            ports.metrics.parked("deliver", buried)
+        return taken
+
+    return Ticker(name="deliver", tick=tick, every_s=DELIVER_EVERY_S, metrics=ports.metrics)
+
+
+def _schedule(ports: Ports, settings: Settings) -> list[Service]:
+    schedule = Schedule(
+        store=ports.tasks,
+        log=ports.log,
+        jobs=ports.jobs,
+        replies=ports.replies,
+        sessions=ports.sessions,
+        clock=ports.clock,
+        log_retention_s=settings.log_retention_s,
+    )
+
+    async def sweep() -> int:
+        await schedule.sweep()
+        return 0
+
+    return [
+        Ticker(name="schedule", tick=schedule.ring, every_s=RING_EVERY_S, metrics=ports.metrics),
+        Ticker(name="sweep", tick=sweep, every_s=SWEEP_EVERY_S, metrics=ports.metrics),
+    ]
