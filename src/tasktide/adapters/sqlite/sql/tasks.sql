@@ -27,9 +27,11 @@ FROM json_each(?) AS e, json_each(e.value, '$[0].labels') AS o, tasks AS t
 WHERE t.id = (e.value ->> '$[0].id') AND t.version = (e.value ->> '$[0].version')
 
 -- name: insert_history
--- Events from a JSON array of [task_id, version, event]; known ones are left alone. Write lock.
+-- Events from a JSON array of [task_id, version, event]; known ones and those of deleted tasks are left alone.
+-- Write lock; primary keys.
 INSERT OR IGNORE INTO task_history (task_id, version, event)
 SELECT e.value ->> 0, e.value ->> 1, e.value -> 2 FROM json_each(?) AS e
+WHERE EXISTS (SELECT 1 FROM tasks AS t WHERE t.id = (e.value ->> 0))
 
 -- name: current
 -- Of a JSON array of [id, version], the ids that still have that version, as one JSON array. Primary key.

@@ -1,0 +1,42 @@
+"""What every source of ids promises."""
+
+import asyncio
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.engines import Engine, open_engine
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(counts=st.lists(st.integers(1, 25), min_size=1, max_size=20))
+async def test_take_never_repeats_and_grows(tmp_path: Path, counts: list[int]) -> None:
+    async with open_engine("sqlite-memory", tmp_path) as engine:
+        taken = [number for count in counts for number in await engine.ids.take("tasks", count)]
+    assert len(taken) == sum(counts)
+    assert taken == sorted(set(taken))
+    assert taken[0] == 1
+
+
+async def test_takers_at_once_share_nothing(engine: Engine) -> None:
+    ranges = await asyncio.gather(*(engine.ids.take("tasks", 3) for _ in range(50)))
+    numbers = [number for one in ranges for number in one]
+    assert len(set(numbers)) == 150
+    assert all(len(one) == 3 and one[-1] - one[0] == 2 for one in ranges)
+
+
+async def test_names_count_apart(engine: Engine) -> None:
+    assert list(await engine.ids.take("tasks")) == [1]
+    assert list(await engine.ids.take("users")) == [1]
+
+
+async def test_a_new_process_and_a_second_one_take_others(tmp_path: Path) -> None:
+    async with open_engine("sqlite-file", tmp_path) as first:
+        taken = set(await first.ids.take("tasks", 4))
+        async with open_engine("sqlite-file", tmp_path) as second:
+            taken |= set(await second.ids.take("tasks", 4))
+        taken |= set(await first.ids.take("tasks", 9))
+    async with open_engine("sqlite-file", tmp_path) as third:
+        taken |= set(await third.ids.take("tasks", 4))
+    assert len(taken) == 21

@@ -1,0 +1,59 @@
+"""What every delivery queue promises."""
+
+from support import make
+from support.engines import Engine
+from tasktide.domain.deliveries import Delivery
+from tasktide.domain.notifications import Channel
+from tasktide.domain.times import later
+
+
+def delivery(number: int) -> Delivery:
+    return Delivery(channel=Channel.EMAIL, notification=make.notification(number).notification)
+
+
+async def numbers(engine: Engine, limit: int = 10) -> list[int]:
+    return [one.notification.id for one in await engine.jobs.take(limit, 60)]
+
+
+async def test_each_is_taken_once_until_its_lease_ends(engine: Engine) -> None:
+    await engine.jobs.put([delivery(1), delivery(2), delivery(3)])
+    assert await numbers(engine, 2) == [1, 2]
+    assert await numbers(engine) == [3]
+    assert await numbers(engine) == []
+    engine.clock.advance(61)
+    again = await engine.jobs.take(10, 60)
+    assert [(one.notification.id, one.attempts) for one in again] == [(1, 2), (2, 2), (3, 2)]
+
+
+async def test_what_was_ever_queued_is_not_queued_again(engine: Engine) -> None:
+    await engine.jobs.put([delivery(1)])
+    await engine.jobs.put([delivery(1)])
+    taken = await engine.jobs.take(10, 60)
+    assert len(taken) == 1
+    await engine.jobs.done(taken)
+    await engine.jobs.put([delivery(1)])
+    engine.clock.advance(100)
+    assert await numbers(engine) == []
+    assert await engine.jobs.waiting() == 0
+
+
+async def test_a_failed_one_is_due_later_and_a_buried_one_never(engine: Engine) -> None:
+    await engine.jobs.put([delivery(1), delivery(2)])
+    first, second = await engine.jobs.take(10, 60)
+    await engine.jobs.retry(first, 5, "refused")
+    await engine.jobs.bury(second, "refused")
+    assert await numbers(engine) == []
+    engine.clock.advance(5)
+    [again] = await engine.jobs.take(10, 60)
+    assert (again.notification.id, again.attempts) == (1, 2)
+    engine.clock.advance(1_000)
+    assert await numbers(engine) == [1]
+    assert await engine.jobs.waiting() == 1
+
+
+async def test_purge_forgets_what_went_out_long_ago(engine: Engine) -> None:
+    await engine.jobs.put([delivery(1), delivery(2)])
+    await engine.jobs.done(await engine.jobs.take(1, 60))
+    assert await engine.jobs.purge(engine.clock.now()) == 0
+    assert await engine.jobs.purge(later(engine.clock.now(), 1)) == 1
+    assert await engine.jobs.waiting() == 1

@@ -1,0 +1,48 @@
+"""What every notification store promises."""
+
+from support import make
+from support.engines import Engine
+from tasktide.domain.ids import NotificationId, UserId
+
+ANN, BOB = UserId(1), UserId(2)
+
+
+async def test_a_known_event_keeps_its_first_id(engine: Engine) -> None:
+    first = await engine.notifications.insert([make.notification(1, event_id="e1"), make.notification(2, event_id="e2")])
+    assert [one.id for one in first] == [1, 2]
+    again = await engine.notifications.insert(
+        [make.notification(7, event_id="e2"), make.notification(8, event_id="e3"), make.notification(9, event_id="e1")]
+    )
+    assert [one.id for one in again] == [2, 8, 1]
+    assert [one.id for one in await engine.notifications.after(ANN, NotificationId(0), 10)] == [1, 2, 8]
+
+
+async def test_the_same_event_may_tell_several_users(engine: Engine) -> None:
+    await engine.notifications.insert([make.notification(1, 1, "e"), make.notification(2, 2, "e")])
+    assert await engine.notifications.last_id(ANN) == 1
+    assert await engine.notifications.last_id(BOB) == 2
+    assert await engine.notifications.get(ANN, NotificationId(2)) is None
+
+
+async def test_the_inbox_is_paged_both_ways(engine: Engine) -> None:
+    await engine.notifications.insert([make.notification(n) for n in range(1, 6)])
+    store = engine.notifications
+    assert [one.id for one in await store.newest(ANN, None, 2, unread=False)] == [5, 4]
+    assert [one.id for one in await store.newest(ANN, NotificationId(4), 10, unread=False)] == [3, 2, 1]
+    assert [one.id for one in await store.after(ANN, NotificationId(2), 2)] == [3, 4]
+    assert await store.last_id(BOB) == 0
+
+
+async def test_reading_one_and_all(engine: Engine) -> None:
+    store = engine.notifications
+    await store.insert([*(make.notification(n) for n in range(1, 6)), make.notification(6, 2)])
+    assert await store.unread(ANN) == 5
+    assert await store.read(ANN, NotificationId(3), make.NOW, only=True) == 1
+    assert await store.read(ANN, NotificationId(3), make.FAR, only=True) == 0
+    assert await store.read(ANN, NotificationId(6), make.NOW, only=True) == 0
+    read = await store.get(ANN, NotificationId(3))
+    assert read is not None
+    assert read.read_at == make.NOW
+    assert [one.id for one in await store.newest(ANN, None, 10, unread=True)] == [5, 4, 2, 1]
+    assert await store.read(ANN, NotificationId(4), make.NOW, only=False) == 3
+    assert (await store.unread(ANN), await store.unread(BOB)) == (1, 1)

@@ -1,0 +1,48 @@
+"""What every memory of replies promises."""
+
+from pathlib import Path
+
+from support.engines import Engine, open_engine
+from tasktide.domain.replies import Claim, Reply
+from tasktide.domain.times import later
+
+REPLY = Reply(202, {"location": "/tasks/5"}, b'{"id":5}')
+
+
+async def test_a_key_is_free_then_running_then_answered(engine: Engine) -> None:
+    expires = later(engine.clock.now(), 60)
+    assert await engine.replies.claim("k", b"d", 5, expires) is None
+    assert await engine.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5, running=True)
+    await engine.replies.settle("k", REPLY)
+    assert await engine.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5, reply=REPLY)
+    assert await engine.replies.claim("other", b"d", 9, expires) is None
+
+
+async def test_a_released_key_is_taken_over_with_its_ids_or_forgotten(engine: Engine) -> None:
+    expires = later(engine.clock.now(), 60)
+    await engine.replies.claim("k", b"d", 5, expires)
+    await engine.replies.release("k", forget=False)
+    assert await engine.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5)
+    assert await engine.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5, running=True)
+    await engine.replies.release("k", forget=True)
+    assert await engine.replies.claim("k", b"d", 9, expires) is None
+
+
+async def test_an_expired_key_is_free(engine: Engine) -> None:
+    await engine.replies.claim("k", b"d", 5, later(engine.clock.now(), 60))
+    await engine.replies.settle("k", REPLY)
+    engine.clock.advance(61)
+    assert await engine.replies.claim("k", b"x", 6, later(engine.clock.now(), 60)) is None
+    engine.clock.advance(61)
+    assert await engine.replies.purge(engine.clock.now()) == 1
+
+
+async def test_the_key_of_a_dead_process_is_taken_over_with_its_ids(tmp_path: Path) -> None:
+    async with open_engine("sqlite-file", tmp_path) as first:
+        expires = later(first.clock.now(), 60)
+        await first.replies.claim("k", b"d", 5, expires)
+    async with open_engine("sqlite-file", tmp_path) as second:
+        other_body = await second.replies.claim("k", b"x", 9, expires)
+        assert other_body == Claim(digest=b"d", first_id=5)
+        assert await second.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5)
+        assert await second.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5, running=True)

@@ -1,0 +1,174 @@
+"""The laws that hold for every pipeline."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.engines import Engine, open_engine
+from support.pipelines import CASES, Case
+from tasktide.domain.errors import Unavailable
+from tasktide.pipelines import consumer
+from tasktide.pipelines.consumer import Consumer
+from tasktide.ports.log import Record
+
+NUMBERS = list(range(1, 11))
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "BACKOFF_S", (0.001,))
+    monkeypatch.setattr(consumer, "WAIT_S", 0.01)
+
+
+async def feed(engine: Engine, case: Case, numbers: list[int]) -> None:
+    for number in numbers:
+        await engine.log.append([await case.feed(engine, number)])
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Until it holds; what it waits for is announced by nobody, so it looks again and again."""
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.002)
+
+
+async def run_until_done(engine: Engine, case: Case, pipeline: Consumer, numbers: list[int]) -> None:
+    task = pipeline.start()
+
+    async def is_done() -> bool:
+        assert not task.done(), task.exception()
+        return await case.done(engine) == numbers and await engine.log.backlog(case.topic, case.name) == 0
+
+    await until(is_done)
+    await pipeline.stop()
+
+
+async def test_everything_is_handled_and_committed(engine: Engine, case: Case) -> None:
+    await feed(engine, case, NUMBERS)
+    await run_until_done(engine, case, case.build(engine), NUMBERS)
+
+
+async def test_what_comes_later_is_handled_too(engine: Engine, case: Case) -> None:
+    pipeline = case.build(engine)
+    task = pipeline.start()
+    await feed(engine, case, NUMBERS)
+    await run_until_done(engine, case, pipeline, NUMBERS)
+    assert task.done()
+
+
+async def test_reading_everything_twice_has_one_effect(engine: Engine, case: Case) -> None:
+    records = [await case.feed(engine, number) for number in NUMBERS]
+    await engine.log.append([*records, *records])
+    await run_until_done(engine, case, case.build(engine), NUMBERS)
+
+
+@pytest.mark.parametrize("poison", [b"", b"\xff\x00 not JSON", b"[]", b'{"type":"task.unknown"}', b'{"specversion":"2.0"}'])
+async def test_poison_is_parked_and_its_neighbours_go_through(engine: Engine, case: Case, poison: bytes) -> None:
+    await feed(engine, case, NUMBERS[:5])
+    await engine.log.append([Record(case.topic, "poison", poison)])
+    await feed(engine, case, NUMBERS[5:])
+    await run_until_done(engine, case, case.build(engine), NUMBERS)
+    [letter] = await engine.letters.find(0, 10)
+    assert (letter.topic, letter.pipeline, letter.value) == (case.topic, case.name, poison)
+    assert letter.reason
+
+
+async def test_an_engine_that_is_away_is_waited_for(engine: Engine, case: Case) -> None:
+    await feed(engine, case, NUMBERS)
+    pipeline = case.build(engine)
+    away = True
+    run, refused = engine.base.run, 0
+
+    async def flaky(work: Any) -> Any:
+        nonlocal refused
+        if away:
+            refused += 1
+            raise Unavailable("sqlite", "away")
+        return await run(work)
+
+    engine.base.run = flaky  # type: ignore[method-assign]
+    task = pipeline.start()
+
+    async def has_tried() -> bool:
+        return refused > 3
+
+    await until(has_tried)
+    assert pipeline.stalled
+    assert not task.done()
+    away = False
+    await run_until_done(engine, case, pipeline, NUMBERS)
+    assert not pipeline.stalled
+    assert await engine.letters.find(0, 10) == []
+
+
+@pytest.mark.parametrize("writes", range(1, 9))
+async def test_a_crash_anywhere_loses_nothing_and_doubles_nothing(tmp_path: Path, case: Case, writes: int) -> None:
+    async with open_engine("sqlite-file", tmp_path) as engine:
+        await feed(engine, case, NUMBERS)
+        pipeline = case.build(engine)
+        crashed = asyncio.Event()
+        run, count = engine.base.run, 0
+
+        async def counting(work: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count > writes:
+                crashed.set()
+                await asyncio.Event().wait()
+            return await run(work)
+
+        engine.base.run = counting  # type: ignore[method-assign]
+        task = pipeline.start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await crashed.wait()
+        everything = asyncio.all_tasks() - {asyncio.current_task()}
+        for one in everything:
+            one.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
+        assert task.done()
+        engine.base.run = run  # type: ignore[method-assign]
+    async with open_engine("sqlite-file", tmp_path) as engine:
+        await run_until_done(engine, case, case.build(engine), NUMBERS)
+
+
+async def test_stopping_waits_and_is_fine_twice_or_before_the_start(engine: Engine, case: Case) -> None:
+    await case.build(engine).stop()
+    pipeline = case.build(engine)
+    await feed(engine, case, NUMBERS)
+    task = pipeline.start()
+    await pipeline.stop()
+    await pipeline.stop()
+    assert task.done()
+    assert task.exception() is None
+    before = await case.done(engine)
+    await run_until_done(engine, case, case.build(engine), NUMBERS)
+    assert set(before) <= set(NUMBERS)
+
+
+async def test_stopping_while_the_engine_is_away_ends_at_once(engine: Engine, case: Case) -> None:
+    await feed(engine, case, NUMBERS)
+    pipeline = case.build(engine)
+
+    async def away(_work: Any) -> Any:
+        raise Unavailable("sqlite", "away")
+
+    run = engine.base.run
+    engine.base.run = away  # type: ignore[method-assign]
+    task = pipeline.start()
+    await asyncio.sleep(0.02)
+    async with asyncio.timeout(5):
+        await pipeline.stop()
+    engine.base.run = run  # type: ignore[method-assign]
+    assert task.done()
+    await run_until_done(engine, case, case.build(engine), NUMBERS)

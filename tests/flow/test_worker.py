@@ -1,0 +1,331 @@
+"""What becomes of a job, whatever its handler does."""
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from support import make
+from support.engines import Engine
+from support.pipelines import worker
+from tasktide.domain import events, tasks
+from tasktide.domain.handlers import Context, Handler
+from tasktide.domain.tasks import Status, Task
+from tasktide.pipelines import process
+from tasktide.pipelines.process import Worker
+from tasktide.pipelines.waiting import WaitingRoom
+from tasktide.ports.log import Record, Stored
+from tasktide.ports.push import Message
+from tasktide.ports.tasks import Change
+from tasktide.usecases.processing import WORKER_DIED
+
+
+def handlers(**functions: Callable[..., Any]) -> dict[str, Handler]:
+    return {name: Handler(name=name, run=function, timeout_s=0.1) for name, function in functions.items()}
+
+
+async def submit(engine: Engine, *jobs: Task) -> None:
+    await engine.tasks.insert([make.entry(job) for job in jobs])
+    works = [Record(events.TASK_INPUT, str(job.id), events.encode(events.work(job, make.NOW))) for job in jobs]
+    await engine.log.append(works)
+
+
+async def current(engine: Engine, number: int) -> Task:
+    return (await engine.tasks.get([make.task(number).id]))[make.task(number).id]
+
+
+@asynccontextmanager
+async def running(engine: Engine, made: dict[str, Handler], concurrency: int = 4) -> AsyncIterator[Worker]:
+    started = worker(engine, made, concurrency)
+    started.start()
+    try:
+        yield started
+    finally:
+        await started.stop()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.002)
+
+
+async def finished(engine: Engine, number: int) -> Task:
+    async def is_finished() -> bool:
+        return not (await current(engine, number)).status.is_open
+
+    await until(is_finished)
+    return await current(engine, number)
+
+
+async def raises(_payload: Any, _context: Context) -> None:
+    raise LookupError("no such thing")
+
+
+async def hangs(_payload: Any, _context: Context) -> None:
+    await asyncio.Event().wait()
+
+
+def hangs_in_a_thread(_payload: Any, context: Context) -> None:
+    context.cancelled.wait(20)
+
+
+async def exits(_payload: Any, _context: Context) -> None:
+    sys.exit(3)
+
+
+def exits_in_a_thread(_payload: Any, _context: Context) -> None:
+    sys.exit(3)
+
+
+async def returns_nan(_payload: Any, _context: Context) -> Any:
+    return {"deep": [float("nan")]}
+
+
+async def returns_an_object(_payload: Any, _context: Context) -> Any:
+    return object()
+
+
+async def returns_too_much(_payload: Any, _context: Context) -> Any:
+    return "x" * 1_001
+
+
+async def raises_its_own_timeout(_payload: Any, _context: Context) -> None:
+    raise TimeoutError("upstream was slow")
+
+
+async def raises_the_unspeakable(_payload: Any, _context: Context) -> None:
+    class Odd(Exception):  # noqa: N818
+        def __str__(self) -> str:
+            raise ValueError("cannot even say it")
+
+    raise Odd
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        (raises, "LookupError: no such thing"),
+        (hangs, "It ran longer than 0.1 s."),
+        (hangs_in_a_thread, "It ran longer than 0.1 s."),
+        (exits, "SystemExit: 3"),
+        (exits_in_a_thread, "SystemExit: 3"),
+        (returns_nan, "ValueError: the result holds a number that JSON cannot: nan or inf"),
+        (returns_an_object, "TypeError: Encoding objects of type object is unsupported"),
+        (returns_too_much, "ValueError: the result is 1003 bytes of JSON, more than 1000"),
+        (raises_its_own_timeout, "TimeoutError: upstream was slow"),
+        (raises_the_unspeakable, "Odd"),
+    ],
+)
+async def test_a_handler_that_fails_fails_its_job_alone(
+    engine: Engine, function: Callable[..., Any], error: str
+) -> None:
+    async def fine(payload: Any, _context: Context) -> Any:
+        return payload
+
+    bad = make.task(1, handler="bad", max_attempts=1)
+    good = make.task(2, handler="good", payload=Raw(b'{"a": [1, null]}'))
+    async with running(engine, handlers(bad=function, good=fine)):
+        await submit(engine, bad, good)
+        failed, done = await finished(engine, 1), await finished(engine, 2)
+    assert (failed.status, failed.error, failed.attempts) == (Status.FAILED, error, 1)
+    assert failed.finished_at is not None
+    assert done.status is Status.DONE
+    assert msgspec.json.decode(done.result) == {"a": [1, None]}
+
+
+async def test_a_plain_function_runs_beside_the_event_loop(engine: Engine) -> None:
+    names = []
+
+    def plain(payload: Any, context: Context) -> str:
+        names.append(threading.current_thread().name)
+        time.sleep(0.001)
+        return f"{payload} {context.attempt}/{context.max_attempts}"
+
+    async with running(engine, handlers(plain=plain)):
+        await submit(engine, make.task(1, handler="plain", payload=Raw(b'"x"')))
+        done = await finished(engine, 1)
+    assert bytes(done.result) == b'"x 1/3"'
+    assert names[0].startswith("handler")
+
+
+async def test_a_failing_job_waits_longer_each_time_and_ends_with_its_error(engine: Engine) -> None:
+    job = make.task(1, handler="bad", max_attempts=3)
+    waits = []
+    async with running(engine, handlers(bad=raises)):
+        await submit(engine, job)
+        for attempt in (1, 2):
+
+            async def is_waiting(attempt: int = attempt) -> bool:
+                task = await current(engine, 1)
+                return task.status is Status.PENDING and task.attempts == attempt
+
+            await until(is_waiting)
+            task = await current(engine, 1)
+            assert task.run_at is not None
+            [(_, must_wake, _)] = await engine.tasks.alarms(task.run_at, 10)
+            assert must_wake
+            waits.append(task.run_at)
+            event = Record(events.TASK_INPUT, "1", events.encode(events.work(task, make.NOW)))
+            change = Change(task_id=task.id, expected_version=task.version, after=task, records=(event,), wake_at=None)
+            await engine.tasks.commit([change])
+        failed = await finished(engine, 1)
+    assert make.NOW < waits[0] < waits[1]
+    assert (failed.status, failed.attempts, failed.error) == (Status.FAILED, 3, "LookupError: no such thing")
+
+
+async def test_cancelling_stops_a_running_handler(engine: Engine) -> None:
+    begun, stopped = asyncio.Event(), asyncio.Event()
+
+    async def patient(_payload: Any, _context: Context) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    slow = {"patient": Handler(name="patient", run=patient, timeout_s=60)}
+    async with running(engine, slow), asyncio.timeout(20):
+        await submit(engine, make.task(1, handler="patient"))
+        await begun.wait()
+        before = await current(engine, 1)
+        after = tasks.cancel(before, make.NOW)
+        event = events.changed(before, after, "user:1")
+        await engine.tasks.commit([Change(task_id=before.id, expected_version=2, after=after, event=event)])
+        await engine.push.publish([Message("jobs:cancelled", b"1")])
+        await stopped.wait()
+    assert (await current(engine, 1)).status is Status.CANCELLED
+
+
+async def test_an_edit_while_it_runs_keeps_both_the_edit_and_the_result(engine: Engine) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def gated(_payload: Any, _context: Context) -> int:
+        begun.set()
+        await go.wait()
+        return 42
+
+    slow = {"gated": Handler(name="gated", run=gated, timeout_s=60)}
+    async with running(engine, slow), asyncio.timeout(20):
+        await submit(engine, make.task(1, handler="gated"))
+        await begun.wait()
+        before = await current(engine, 1)
+        after = tasks.edit(before, {"title": "Renamed"}, make.NOW)
+        event = events.changed(before, after, "user:1")
+        await engine.tasks.commit([Change(task_id=before.id, expected_version=2, after=after, event=event)])
+        go.set()
+        done = await finished(engine, 1)
+    assert (done.title, done.status, bytes(done.result)) == ("Renamed", Status.DONE, b"42")
+
+
+async def test_a_stopping_worker_hands_back_what_is_not_through(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "FINISH_S", 0.01)
+    begun = asyncio.Event()
+
+    async def patient(_payload: Any, _context: Context) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with running(engine, {"patient": Handler(name="patient", run=patient, timeout_s=60)}):
+        await submit(engine, make.task(1, handler="patient"))
+        async with asyncio.timeout(20):
+            await begun.wait()
+    task = await current(engine, 1)
+    assert (task.status, task.attempts) == (Status.PENDING, 0)
+    [(_, must_wake, _)] = await engine.tasks.alarms(make.FAR, 10)
+    assert must_wake
+
+
+async def test_a_job_that_kills_its_worker_ends_as_failed_and_its_neighbours_as_done(engine: Engine) -> None:
+    async def fine(payload: Any, _context: Context) -> Any:
+        return payload
+
+    jobs = [make.task(1, handler="killer"), make.task(2, handler="good")]
+    started = [tasks.start(job, make.NOW) for job in jobs]
+    await engine.tasks.insert([make.entry(job) for job in jobs])
+    for before, after in zip(jobs, started, strict=True):
+        event = events.changed(before, after, events.WORKER)
+        await engine.tasks.commit([Change(task_id=before.id, expected_version=1, after=after, event=event)])
+    # The worker died with both in progress. It dies again each time the killer is begun.
+    killed = 0
+    while (await current(engine, 1)).status.is_open:
+        begun = asyncio.Event()
+
+        async def killer(_payload: Any, _context: Context, begun: asyncio.Event = begun) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        made = worker(engine, {"killer": Handler(name="killer", run=killer), "good": Handler(name="good", run=fine)})
+        task = made.start()
+        dying = asyncio.create_task(begun.wait())
+
+        async def is_over(dying: asyncio.Task[bool] = dying) -> bool:
+            return dying.done() or not (await current(engine, 1)).status.is_open
+
+        await until(is_over)
+        killed += dying.done()
+        dying.cancel()
+        everything = asyncio.all_tasks() - {asyncio.current_task()}
+        for one in everything:
+            one.cancel()
+        await asyncio.gather(*everything, return_exceptions=True)
+        assert task.done()
+    failed = await current(engine, 1)
+    assert (failed.status, failed.error, failed.attempts, killed) == (Status.FAILED, WORKER_DIED, 3, 2)
+    async with running(engine, {"good": Handler(name="good", run=fine)}):
+        assert (await finished(engine, 2)).status is Status.DONE
+
+
+async def test_a_handler_is_never_run_more_often_at_once_than_it_allows(engine: Engine) -> None:
+    now = most = 0
+
+    async def counted(_payload: Any, _context: Context) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.002)
+        now -= 1
+
+    made = {"counted": Handler(name="counted", run=counted, concurrency=2)}
+    async with running(engine, made, concurrency=10):
+        await submit(engine, *(make.task(n, handler="counted") for n in range(1, 21)))
+        for number in range(1, 21):
+            await finished(engine, number)
+    assert most == 2
+
+
+async def test_a_job_without_its_handler_fails_with_its_name(engine: Engine) -> None:
+    async with running(engine, {}):
+        await submit(engine, make.task(1, handler="gone", max_attempts=1))
+        assert (await finished(engine, 1)).error == "There is no handler named 'gone'."
+
+
+async def test_urgent_jobs_overtake_and_patient_ones_are_not_starved() -> None:
+    room = WaitingRoom(100)
+    arrivals = [(0, 0.0), (5, 1.0), (9, 2.0), (9, 95.0), (0, 96.0)]
+    for position, (priority, at_s) in enumerate(arrivals):
+        work = events.work(make.task(position + 1, handler="h", priority=priority), make.NOW).data
+        room.add(Stored(position, "", b""), work, at_s)
+    order = [one.position for one in room.take(10, lambda _: 100)]
+    assert order == [2, 1, 0, 3, 4], "9 before 5 before 0; a 0 that waited 95 s before a new 9"
+    assert len(room) == 0
+
+
+async def test_a_handler_at_its_limit_holds_up_nobody_else() -> None:
+    room = WaitingRoom(3)
+    for position, name in enumerate(["full", "full", "free"]):
+        work = events.work(make.task(position + 1, handler=name), make.NOW).data
+        room.add(Stored(position, "", b""), work, float(position))
+    assert room.room == 0
+    assert [one.position for one in room.take(10, lambda name: 0 if name == "full" else 5)] == [2]
+    assert [one.position for one in room.take(1, lambda _: 5)] == [0]
+    assert room.room == 2

@@ -1,0 +1,181 @@
+"""Every pipeline that reads a topic, as a case for the laws: how to feed it, and what it has done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from tasktide.adapters.prometheus.metrics import PrometheusMetrics
+from tasktide.domain import events
+from tasktide.domain.events import Planned
+from tasktide.domain.handlers import Context, Handler, handler
+from tasktide.domain.ids import UserId
+from tasktide.domain.notifications import Kind
+from tasktide.domain.paging import TaskQuery
+from tasktide.domain.tasks import Status
+from tasktide.pipelines.consumer import Consumer
+from tasktide.pipelines.loop import Handle, Pipeline
+from tasktide.pipelines.process import Worker
+from tasktide.ports.log import Record
+from tasktide.usecases.inbox import Inbox
+from tasktide.usecases.ingest import Ingest
+from tasktide.usecases.notifications import Notifications
+from tasktide.usecases.processing import Processing
+
+from support import make
+from support.engines import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`feed` makes the record of number n; `done` tells for which numbers the effect is there, once each."""
+
+    name: str
+    topic: str
+    build: Callable[[Engine], Consumer]
+    feed: Callable[[Engine, int], Awaitable[Record]]
+    done: Callable[[Engine], Awaitable[list[int]]]
+
+
+def loop(engine: Engine, name: str, topic: str, handle: Handle, batch: int = 4) -> Pipeline:
+    return Pipeline(
+        name=name,
+        topic=topic,
+        handle=handle,
+        log=engine.log,
+        letters=engine.letters,
+        clock=engine.clock,
+        metrics=PrometheusMetrics(),
+        batch=batch,
+    )
+
+
+def notifications(engine: Engine) -> Notifications:
+    return Notifications(
+        store=engine.notifications,
+        users=engine.users,
+        preferences=engine.preferences,
+        log=engine.log,
+        cache=engine.cache,
+        ids=engine.ids,
+        clock=engine.clock,
+    )
+
+
+def processing(engine: Engine, handlers: dict[str, Handler]) -> Processing:
+    return Processing(
+        store=engine.tasks,
+        cache=engine.cache,
+        push=engine.push,
+        clock=engine.clock,
+        random=Random(1),
+        handlers=handlers,
+        result_bytes=1_000,
+        threads=4,
+    )
+
+
+def worker(engine: Engine, handlers: dict[str, Handler], concurrency: int = 4) -> Worker:
+    return Worker(
+        name="worker",
+        processing=processing(engine, handlers),
+        log=engine.log,
+        letters=engine.letters,
+        push=engine.push,
+        clock=engine.clock,
+        metrics=PrometheusMetrics(),
+        concurrency=concurrency,
+    )
+
+
+@handler("echo")
+async def echo(payload: Any, _context: Context) -> Any:
+    await asyncio.sleep(0)
+    return payload
+
+
+ECHO = {"echo": Handler(name="echo", run=echo)}
+
+
+async def _submission(_engine: Engine, number: int) -> Record:
+    made = make.task(number)
+    return Record(events.TASK_INGESTED, str(number), events.encode(make.submission(made)))
+
+
+async def _stored(engine: Engine) -> list[int]:
+    return sorted(task.id for task in await engine.tasks.find(TaskQuery(limit=1_000)))
+
+
+async def _created(_engine: Engine, number: int) -> Record:
+    made = make.task(number, performer_id=UserId(2))
+    return Record(events.TASK_EVENTS, str(number), events.encode(events.created(make.submission(made))))
+
+
+async def _planned(engine: Engine) -> list[int]:
+    topic = events.NOTIFICATION_EVENTS
+    found = await engine.log.reader(topic, "test").read(10_000, 0)
+    # At least once is what the log gives; the event id is what makes it once.
+    ids = {events.decode(topic, record.value).data.event_id for record in found}
+    return sorted(int(event_id.split(".")[0]) for event_id in ids)
+
+
+async def _plan(_engine: Engine, number: int) -> Record:
+    plan = Planned(user_id=UserId(2), kind=Kind.MESSAGE, task_id=None, message="m", event_id=f"e.{number}")
+    event = events.planned(plan, events.SYSTEM, make.NOW)
+    return Record(events.NOTIFICATION_EVENTS, "2", events.encode(event))
+
+
+async def _inbox(engine: Engine) -> list[int]:
+    sql = "SELECT event_id FROM notifications ORDER BY id"
+    rows = await engine.base.read(lambda tx: tx.execute(sql).fetchall())
+    return sorted(int(event_id.split(".")[1]) for (event_id,) in rows)
+
+
+async def _work(engine: Engine, number: int) -> Record:
+    job = make.task(number, handler="echo", max_attempts=50)
+    await engine.tasks.insert([make.entry(job)])
+    return Record(events.TASK_INPUT, str(number), events.encode(events.work(job, make.NOW)))
+
+
+async def _finished(engine: Engine) -> list[int]:
+    found = await engine.tasks.find(TaskQuery(limit=1_000))
+    completed = [
+        events.decode(events.TASK_EVENTS, record.value)
+        for record in await engine.log.reader(events.TASK_EVENTS, "test").read(10_000, 0)
+    ]
+    done = [event.data.task.id for event in completed if event.type == "task.completed"]
+    assert len(done) == len(set(done)), "a result is stored once"
+    return sorted(task.id for task in found if task.status is Status.DONE)
+
+
+def _build_inbox(engine: Engine) -> Consumer:
+    inbox = Inbox(
+        store=engine.notifications,
+        preferences=engine.preferences,
+        cache=engine.cache,
+        push=engine.push,
+        jobs=engine.jobs,
+        ids=engine.ids,
+    )
+    return loop(engine, "inbox", events.NOTIFICATION_EVENTS, inbox.receive)
+
+
+CASES = [
+    Case(
+        name="ingest",
+        topic=events.TASK_INGESTED,
+        build=lambda e: loop(e, "ingest", events.TASK_INGESTED, Ingest(store=e.tasks, clock=e.clock).receive),
+        feed=_submission,
+        done=_stored,
+    ),
+    Case(
+        name="fanout",
+        topic=events.TASK_EVENTS,
+        build=lambda e: loop(e, "fanout", events.TASK_EVENTS, notifications(e).fan_out),
+        feed=_created,
+        done=_planned,
+    ),
+    Case(name="inbox", topic=events.NOTIFICATION_EVENTS, build=_build_inbox, feed=_plan, done=_inbox),
+    Case(name="worker", topic=events.TASK_INPUT, build=lambda e: worker(e, ECHO), feed=_work, done=_finished),
+]
