@@ -151,6 +151,16 @@ class Settings:
         "LIMIT_BATCH_BODY", 16_777_216, _whole(1_024, 1_073_741_824), "bytes", "The largest body of a batch."
     )
     batch_items: int = _setting("LIMIT_BATCH", 10_000, _whole(1, 1_000_000), "items", "The most items in a batch.")
+    body_timeout_s: int = _setting(
+        "BODY_TIMEOUT", 30, _whole(1, 3_600), "seconds", "How long a request body may take to arrive."
+    )
+    socket_auth_timeout_s: int = _setting(
+        "SOCKET_AUTH_TIMEOUT", 10, _whole(1, 3_600), "seconds", "How long a WebSocket may take to sign in."
+    )
+    socket_send_timeout_s: int = _setting(
+        "SOCKET_SEND_TIMEOUT", 10, _whole(1, 3_600), "seconds",
+        "How long a WebSocket may refuse to take a frame before it is closed with 4429.",
+    )  # fmt: skip
     title_length: int = _setting("LIMIT_TITLE", 500, _whole(1, 10_000), "characters", "The longest title of a task.")
     description_length: int = _setting(
         "LIMIT_DESCRIPTION", 20_000, _whole(1, 1_000_000), "characters", "The longest description of a task."

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Litestar, Request, Response
-from litestar.config.cors import CORSConfig
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.exceptions import (
@@ -15,12 +14,12 @@ from litestar.exceptions import (
     ValidationException,
 )
 from litestar.handlers import BaseRouteHandler
-from litestar.middleware.cors import CORSMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.openapi.spec.schema import Schema
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
+from starlette.middleware.cors import CORSMiddleware
 
 from tasktide import __version__
 from tasktide.domain.errors import FieldError, Invalid, NotFound, TasktideError
@@ -36,6 +35,26 @@ from tasktide.interfaces.websocket.session import Session, reject
 # How Litestar says that the client left in the middle of its body: nobody is there to be answered.
 CLIENT_LEFT = "client disconnected prematurely"
 SOCKET_PATH = "/tasks/notifications"
+# What pages of other origins may send and see.
+REQUEST_HEADERS = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "last-event-id",
+    "x-request-id",
+]
+ANSWER_HEADERS = [
+    "etag",
+    "idempotent-replayed",
+    "link",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "x-request-id",
+]
 
 
 class RawJson(OpenAPISchemaPlugin):
@@ -55,14 +74,14 @@ def build(platform: Platform) -> App:
     """The application for a platform."""
     http: App = Gate(_rest(platform), platform)  # type: ignore[arg-type]
     if platform.cors_origins:
-        config = CORSConfig(
-            allow_origins=list(platform.cors_origins),
-            allow_headers=["authorization", "content-type", "idempotency-key", "if-match", "if-none-match",
-                           "last-event-id", "x-request-id"],
-            expose_headers=["etag", "link", "location", "ratelimit", "ratelimit-policy", "retry-after",
-                            "idempotent-replayed", "x-request-id"],
-        )  # fmt: skip
-        http = CORSMiddleware(http, config)
+        # Outermost, so that refusals carry its headers too and preflights are not counted as requests.
+        http = CORSMiddleware(
+            http,
+            allow_origins=platform.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=ANSWER_HEADERS,
+        )
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -141,7 +160,7 @@ def _http_problem(request: Request[Any, Any, Any], error: HTTPException) -> Resp
         return Response(b"", status_code=400)
     if error.status_code >= 500:  # noqa: PLR2004 - ours, not the client's
         return _unexpected(request, error)
-    return _problem(request, _understood(error))
+    return _problem(request, _understood(request, error))
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -152,14 +171,13 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[A
     return Response(body, status_code=code, headers=headers, media_type=status.PROBLEM)
 
 
-def _understood(error: HTTPException) -> TasktideError:
+def _understood(request: Request[Any, Any, Any], error: HTTPException) -> TasktideError:
     """What Litestar's own refusals mean in our terms."""
     match error:
         case NotFoundException():
             return NotFound("There is nothing here.")
         case MethodNotAllowedException():
-            allowed = (error.headers or {}).get("Allow", "")
-            return HttpError(405, "This method is not allowed here.", {"allow": allowed} if allowed else {})
+            return HttpError(405, "This method is not allowed here.", {"allow": _allowed(request)})
         case ValidationException():
             wrong = error.extra if isinstance(error.extra, list) else []
             if not wrong or any(one.get("key") == "data" for one in wrong):
@@ -167,3 +185,15 @@ def _understood(error: HTTPException) -> TasktideError:
             return Invalid([FieldError(str(one.get("key", "")), str(one.get("message", ""))) for one in wrong])
         case _:
             return HttpError(error.status_code, error.detail)
+
+
+def _allowed(request: Request[Any, Any, Any]) -> str:
+    """The methods of the routes that match the request's path."""
+    parts = request.url.path.split("/")
+    methods: set[str] = set()
+    for route in request.app.routes:
+        wanted = route.path_format.split("/")
+        fits = zip(wanted, parts, strict=False)
+        if len(wanted) == len(parts) and all(one == part or one.startswith("{") for one, part in fits):
+            methods |= getattr(route, "methods", set())
+    return ", ".join(sorted(methods))

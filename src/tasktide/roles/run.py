@@ -24,7 +24,16 @@ Ready = Callable[[str], None]
 
 
 async def run(settings: Settings, roles: Sequence[str], ready: Ready) -> None:
-    """Start the roles, call `ready` with the address, and stop on SIGTERM or SIGINT within ten seconds.
+    """Run the roles until SIGTERM or SIGINT, which stop them within ten seconds; see `serve`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, roles, ready, stop)
+
+
+async def serve(settings: Settings, roles: Sequence[str], ready: Ready, stop: asyncio.Event) -> None:
+    """Start the roles, call `ready` with the address, and stop when asked.
 
     PortInUse or CannotStart before anything was started; the error of a service that failed, after stopping.
     """
@@ -39,20 +48,18 @@ async def run(settings: Settings, roles: Sequence[str], ready: Ready) -> None:
             if bound is not None:
                 platform = usecases.platform(ports, settings, handlers, services)
                 server = HttpServer(asgi.build(platform), bound, settings)
-            await _serve(ports, services, server, lambda: ready(_address(bound)))
+            await _serve(ports, services, server, lambda: ready(_address(bound)), stop)
     finally:
         if bound is not None:
             bound.close()
 
 
-async def _serve(ports: Ports, services: list[Service], server: HttpServer | None, ready: Callable[[], None]) -> None:
+async def _serve(
+    ports: Ports, services: list[Service], server: HttpServer | None, ready: Callable[[], None], stop: asyncio.Event
+) -> None:
     logger = structlog.get_logger("tasktide")
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    tasks = [service.start() for service in services]
     stopping = asyncio.create_task(stop.wait(), name="stop")
+    tasks = [service.start() for service in services]
     try:
         if server is not None:
             if any(service.name == "ingest" for service in services):

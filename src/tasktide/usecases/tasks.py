@@ -29,7 +29,7 @@ CACHE_TTL_S = 600.0
 # A task that was accepted is stored within milliseconds; a change of it waits at most this long.
 STORED_WITHIN_S = 5.0
 # A list waits this long for what was accepted before it was asked for.
-LISTED_WITHIN_S = 0.25
+LISTED_WITHIN_S = 2.0
 # How often a change is decided anew when somebody else's got in between.
 ATTEMPTS = 5
 # Tasks made before the event loop gets a turn: about 2 ms of work.
@@ -77,7 +77,7 @@ class Tasks:
         self._handlers = handlers
         self._backlog_limit = backlog_limit
         self._known_users: set[int] = set()
-        self._last_submit = float("-inf")
+        self._unlisted = False  # whether something accepted here may not be stored yet
 
     async def reserve(self, count: int) -> int:
         """The first of `count` ids for a submission that may have to be repeated."""
@@ -113,7 +113,7 @@ class Tasks:
             made.append(task)
             records.append(Record(events.TASK_INGESTED, str(task.performer_id or task.id), events.encode(event)))
         await self._log.append(records)
-        self._last_submit = self._clock.monotonic()
+        self._unlisted = True
         await self._remember(made)
         return made
 
@@ -131,8 +131,10 @@ class Tasks:
 
     async def find(self, query: TaskQuery) -> Page[Task]:
         """A page of tasks, what was accepted here just before included."""
-        if self._clock.monotonic() - self._last_submit < 1.0:
-            await self._log.settled(events.TASK_INGESTED, INGEST, LISTED_WITHIN_S)
+        if self._unlisted:
+            self._unlisted = False
+            if not await self._log.settled(events.TASK_INGESTED, INGEST, LISTED_WITHIN_S):
+                self._unlisted = True
         found = list(await self._store.find(msgspec.structs.replace(query, limit=query.limit + 1)))
         items = found[: query.limit]
         if len(found) <= query.limit:

@@ -85,7 +85,12 @@ def platform(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], 
         ),
         letters=DeadLetters(letters=ports.letters),
         limits=EdgeLimits(
-            body_bytes=settings.body_bytes, batch_bytes=settings.batch_bytes, batch_items=settings.batch_items
+            body_bytes=settings.body_bytes,
+            batch_bytes=settings.batch_bytes,
+            batch_items=settings.batch_items,
+            body_s=settings.body_timeout_s,
+            authenticate_s=settings.socket_auth_timeout_s,
+            send_s=settings.socket_send_timeout_s,
         ),
         cors_origins=settings.cors_origins,
     )

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from tasktide.domain import ids
@@ -15,6 +16,7 @@ from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.status import Problem
 
 Incoming = Request[Any, Any, Any]
+Platforms = NamedDependency[Platform]
 
 _MEANINGS = {
     400: "The body is not JSON, or empty.",

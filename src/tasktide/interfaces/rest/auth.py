@@ -4,15 +4,16 @@ from typing import Any
 
 from litestar import Response, get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from tasktide.domain.errors import invalid
 from tasktide.domain.replies import Reply
 from tasktide.domain.users import User
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.rest.answers import (
     Incoming,
+    Platforms,
     encoded,
     expected_version,
     once,
@@ -58,7 +59,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     tags=TAGS,
     responses={200: ResponseSpec(User, generate_examples=False), **problems(400, 408, 409, 413, 415)},
 )
-async def register(request: Incoming, data: Registration, platform: Platform) -> Response[Any]:
+async def register(request: Incoming, data: JSONBody[Registration], platform: Platforms) -> Response[Any]:
     """Make an account. The first one is admin, later ones are members."""
 
     async def work(user_id: int | None) -> Reply:
@@ -77,13 +78,13 @@ async def register(request: Incoming, data: Registration, platform: Platform) ->
     tags=TAGS,
     responses={200: ResponseSpec(Signed, generate_examples=False), **problems(400, 401, 408, 413, 415)},
 )
-async def login(data: Credentials, platform: Platform) -> Response[Any]:
+async def login(data: JSONBody[Credentials], platform: Platforms) -> Response[Any]:
     """Sign in. The token goes into the header `Authorization: Bearer <token>`."""
     return encoded(await platform.users.login(data.email, data.password), headers={"cache-control": "no-store"})
 
 
 @post("/auth/logout", status_code=204, tags=TAGS, responses=problems(401))
-async def logout(request: Incoming, platform: Platform) -> None:
+async def logout(request: Incoming, platform: Platforms) -> None:
     """Sign out: this token is dead at once, and its live streams end."""
     await platform.users.logout(actors.required(request.scope))
 
@@ -93,7 +94,7 @@ async def logout(request: Incoming, platform: Platform) -> None:
     tags=TAGS,
     responses={200: ResponseSpec(User, generate_examples=False), **problems(401)},
 )
-async def me(request: Incoming, platform: Platform) -> Response[Any]:
+async def me(request: Incoming, platform: Platforms) -> Response[Any]:
     """Who I am."""
     account = await platform.users.me(actors.required(request.scope))
     return tagged(request, account.user, account.version)
@@ -106,7 +107,7 @@ async def me(request: Incoming, platform: Platform) -> Response[Any]:
     tags=TAGS,
     responses={200: ResponseSpec(User, generate_examples=False), **problems(400, 401, 408, 412, 413, 415)},
 )
-async def change_me(request: Incoming, data: Profile, platform: Platform) -> Response[Any]:
+async def change_me(request: Incoming, data: JSONBody[Profile], platform: Platforms) -> Response[Any]:
     """Change my name or password. A new password ends all my other sessions."""
     if data.current_password is not UNSET and data.password is UNSET:
         raise invalid("password", "is required with current_password")

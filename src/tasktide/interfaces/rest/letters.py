@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Response, delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
 from tasktide.domain import access, paging
@@ -13,8 +14,7 @@ from tasktide.domain.letters import DeadLetter
 from tasktide.domain.paging import Cursor, Page
 from tasktide.domain.times import Timestamp
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces.platform import Platform
-from tasktide.interfaces.rest.answers import Incoming, encoded, paged, path_id, problems
+from tasktide.interfaces.rest.answers import Incoming, Platforms, encoded, paged, path_id, problems
 
 TAGS = ["letters"]
 
@@ -40,7 +40,10 @@ class Letter(Struct, frozen=True):
     responses={200: ResponseSpec(Page[Letter], generate_examples=False), **problems(401, 403)},
 )
 async def find_letters(
-    request: Incoming, platform: Platform, limit: int = paging.DEFAULT_LIMIT, cursor: str | None = None
+    request: Incoming,
+    platform: Platforms,
+    limit: FromQuery[int] = paging.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """Records that could not be handled, oldest first."""
     _check(request)
@@ -56,21 +59,21 @@ async def find_letters(
     tags=TAGS,
     responses={200: ResponseSpec(Letter, generate_examples=False), **problems(401, 403, 404)},
 )
-async def get_letter(request: Incoming, letter_id: str, platform: Platform) -> Response[Any]:
+async def get_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> Response[Any]:
     """One record with the reason why nobody could handle it."""
     _check(request)
     return encoded(_shown(await platform.letters.get(path_id(letter_id, "dead letter"))))
 
 
 @post("/letters/{letter_id:str}/replay", status_code=204, tags=TAGS, responses=problems(401, 403, 404))
-async def replay_letter(request: Incoming, letter_id: str, platform: Platform) -> None:
+async def replay_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> None:
     """Put the record back onto its topic."""
     _check(request)
     await platform.letters.replay(path_id(letter_id, "dead letter"))
 
 
 @delete("/letters/{letter_id:str}", status_code=204, tags=TAGS, responses=problems(401, 403, 404))
-async def drop_letter(request: Incoming, letter_id: str, platform: Platform) -> None:
+async def drop_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> None:
     """Forget the record for good."""
     _check(request)
     await platform.letters.drop(path_id(letter_id, "dead letter"))

@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Response, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from tasktide.domain import events, paging
@@ -14,7 +15,7 @@ from tasktide.domain.replies import Reply
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.rest import operations
-from tasktide.interfaces.rest.answers import Incoming, encoded, once, paged, path_id, problems, reply
+from tasktide.interfaces.rest.answers import Incoming, Platforms, encoded, once, paged, path_id, problems, reply
 from tasktide.interfaces.rest.body import Body, decode_many
 from tasktide.usecases.notifications import DirectMessage, InboxPage
 
@@ -34,11 +35,11 @@ class Sent(Struct, frozen=True):
 )
 async def find_notifications(
     request: Incoming,
-    platform: Platform,
-    unread: bool = False,  # noqa: FBT001, FBT002 - a query parameter
-    after: int | None = None,
-    limit: int = paging.DEFAULT_LIMIT,
-    cursor: str | None = None,
+    platform: Platforms,
+    unread: FromQuery[bool] = False,  # noqa: FBT002 - a query parameter
+    after: FromQuery[int | None] = None,
+    limit: FromQuery[int] = paging.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """My inbox, newest first; with `after`, what came after that id, oldest first."""
     actor = actors.required(request.scope)
@@ -65,7 +66,7 @@ async def find_notifications(
         **problems(400, 401, 403, 408, 409, 413, 415),
     },
 )
-async def send(request: Incoming, data: DirectMessage, platform: Platform) -> Response[Any]:
+async def send(request: Incoming, data: JSONBody[DirectMessage], platform: Platforms) -> Response[Any]:
     """Send a notification to some users, or to all. For admins."""
     return await _send(request, platform, [data], many=False)
 
@@ -80,7 +81,7 @@ async def send(request: Incoming, data: DirectMessage, platform: Platform) -> Re
         **problems(400, 401, 403, 408, 409, 413, 415),
     },
 )
-async def send_batch(request: Incoming, platform: Platform) -> Response[Any]:
+async def send_batch(request: Incoming, platform: Platforms) -> Response[Any]:
     """Send many notifications as a JSON array or as lines of JSON; all or nothing. For admins."""
     content_type = request.headers.get("content-type")
     messages = decode_many(await request.body(), DirectMessage, content_type, platform.limits.batch_items)
@@ -93,14 +94,14 @@ async def send_batch(request: Incoming, platform: Platform) -> Response[Any]:
     tags=TAGS,
     responses={200: ResponseSpec(Notification, generate_examples=False), **problems(401, 404)},
 )
-async def read(request: Incoming, notification_id: str, platform: Platform) -> Response[Any]:
+async def read(request: Incoming, notification_id: FromPath[str], platform: Platforms) -> Response[Any]:
     """Mark one notification of mine as read."""
     number = NotificationId(path_id(notification_id, "notification"))
     return encoded(await platform.notifications.read(actors.required(request.scope), number))
 
 
 @post("/notifications/read-all", status_code=204, tags=TAGS, responses=problems(401))
-async def read_all(request: Incoming, platform: Platform) -> None:
+async def read_all(request: Incoming, platform: Platforms) -> None:
     """Mark my whole inbox as read."""
     await platform.notifications.read_all(actors.required(request.scope))
 
@@ -110,7 +111,7 @@ async def read_all(request: Incoming, platform: Platform) -> None:
     tags=TAGS,
     responses={200: ResponseSpec(Preferences, generate_examples=False), **problems(401)},
 )
-async def get_preferences(request: Incoming, platform: Platform) -> Response[Any]:
+async def get_preferences(request: Incoming, platform: Platforms) -> Response[Any]:
     """What I want to hear over which channel."""
     return encoded(await platform.notifications.preferences(actors.required(request.scope)))
 
@@ -122,7 +123,9 @@ async def get_preferences(request: Incoming, platform: Platform) -> Response[Any
     tags=TAGS,
     responses={200: ResponseSpec(Preferences, generate_examples=False), **problems(400, 401, 408, 413, 415)},
 )
-async def put_preferences(request: Incoming, data: dict[str, dict[str, bool]], platform: Platform) -> Response[Any]:
+async def put_preferences(
+    request: Incoming, data: JSONBody[dict[str, dict[str, bool]]], platform: Platforms
+) -> Response[Any]:
     """Set my matrix of channels and kinds; what is absent goes back to its default."""
     return encoded(await platform.notifications.prefer(actors.required(request.scope), data))
 

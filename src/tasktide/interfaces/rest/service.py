@@ -5,11 +5,11 @@ from typing import Any
 
 from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 from msgspec import Struct
 
 from tasktide.domain.errors import NotFound
-from tasktide.interfaces.platform import Platform
-from tasktide.interfaces.rest.answers import Incoming, encoded, problems
+from tasktide.interfaces.rest.answers import Incoming, Platforms, encoded, problems
 from tasktide.interfaces.rest.openapi import describe
 from tasktide.usecases.stats import Health, WorkTotals
 
@@ -39,7 +39,7 @@ class Alive(Struct, frozen=True):
         429: problems()[429],
     },
 )
-async def health(platform: Platform) -> Response[Any]:
+async def health(platform: Platforms) -> Response[Any]:
     """Every engine with its latency."""
     found = await platform.stats.health()
     return encoded(found, 200 if found.is_ok else 503, _NO_STORE)
@@ -60,7 +60,7 @@ async def liveness() -> Alive:
         503: ResponseSpec(Health, generate_examples=False, description="Not ready to take work in."),
     },
 )
-async def readiness(platform: Platform) -> Response[Any]:
+async def readiness(platform: Platforms) -> Response[Any]:
     """The process can take work in and gets it done."""
     found = await platform.stats.health()
     return encoded(found, 200 if found.is_ok else 503, _NO_STORE)
@@ -72,7 +72,7 @@ async def readiness(platform: Platform) -> Response[Any]:
     tags=TAGS,
     responses={200: ResponseSpec(WorkTotals, generate_examples=False), 503: problems()[503]},
 )
-async def metrics(request: Incoming, platform: Platform) -> Response[Any]:
+async def metrics(request: Incoming, platform: Platforms) -> Response[Any]:
     """Jobs done and their mean time as JSON; Prometheus text when the Accept header names it."""
     accept = request.headers.get("accept", "*/*")
     if "text/plain" in accept or "application/openmetrics-text" in accept:
@@ -91,7 +91,7 @@ async def openapi(request: Incoming) -> Response[Any]:
 
 
 @get(["/docs", "/docs/{name:str}"], opt={"public": True}, include_in_schema=False)
-async def explorer(name: str = "index.html") -> Response[Any]:
+async def explorer(name: FromPath[str] = "index.html") -> Response[Any]:
     """A page to try the API from, with nothing loaded from elsewhere."""
     if name not in EXPLORER:
         raise NotFound(f"There is no page {name[:40]}.")

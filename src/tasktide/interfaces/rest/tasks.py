@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Response, delete, get, patch, post, put
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from tasktide.domain import events, paging
@@ -20,6 +21,7 @@ from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.rest import operations
 from tasktide.interfaces.rest.answers import (
     Incoming,
+    Platforms,
     encoded,
     expected_version,
     once,
@@ -84,7 +86,7 @@ class HistoryEvent(Struct, frozen=True):
         **problems(400, 401, 403, 408, 409, 413, 415),
     },
 )
-async def submit(request: Incoming, data: NewTask, platform: Platform) -> Response[Any]:
+async def submit(request: Incoming, data: JSONBody[NewTask], platform: Platforms) -> Response[Any]:
     """Submit a task: a `title` and/or a `payload`. With a payload or a handler it is a job for workers."""
     actor = actors.required(request.scope)
 
@@ -106,7 +108,7 @@ async def submit(request: Incoming, data: NewTask, platform: Platform) -> Respon
         **problems(400, 401, 403, 408, 409, 413, 415),
     },
 )
-async def submit_batch(request: Incoming, platform: Platform) -> Response[Any]:
+async def submit_batch(request: Incoming, platform: Platforms) -> Response[Any]:
     """Submit many tasks as a JSON array or as lines of JSON; all or nothing."""
     actor = actors.required(request.scope)
     content_type = request.headers.get("content-type")
@@ -123,19 +125,19 @@ async def submit_batch(request: Incoming, platform: Platform) -> Response[Any]:
 @get("/tasks", tags=TAGS, responses={200: ResponseSpec(Page[Task], generate_examples=False), **problems(401)})
 async def find_tasks(
     request: Incoming,
-    platform: Platform,
-    performer_id: int | None = None,
-    creator_id: int | None = None,
-    observer_id: int | None = None,
-    status: list[Status] | None = None,
-    handler: str | None = None,
-    label: str | None = None,
-    q: str | None = None,
-    due_before: str | None = None,
-    updated_after: str | None = None,
-    sort: str = "-created_at",
-    limit: int = paging.DEFAULT_LIMIT,
-    cursor: str | None = None,
+    platform: Platforms,
+    performer_id: FromQuery[int | None] = None,
+    creator_id: FromQuery[int | None] = None,
+    observer_id: FromQuery[int | None] = None,
+    status: FromQuery[list[Status] | None] = None,
+    handler: FromQuery[str | None] = None,
+    label: FromQuery[str | None] = None,
+    q: FromQuery[str | None] = None,
+    due_before: FromQuery[str | None] = None,
+    updated_after: FromQuery[str | None] = None,
+    sort: FromQuery[str] = "-created_at",
+    limit: FromQuery[int] = paging.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """Tasks that match all the filters. `sort` is created_at, updated_at, priority or due_at; `-` descends."""
     column = sort.removeprefix("-")
@@ -165,7 +167,7 @@ async def find_tasks(
     tags=TAGS,
     responses={200: ResponseSpec(Task, generate_examples=False), **problems(401, 404)},
 )
-async def get_task(request: Incoming, task_id: str, platform: Platform) -> Response[Any]:
+async def get_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Response[Any]:
     """One task."""
     task = await platform.tasks.get(_task_id(task_id))
     return tagged(request, task, task.version)
@@ -181,7 +183,9 @@ async def get_task(request: Incoming, task_id: str, platform: Platform) -> Respo
         **problems(400, 401, 403, 404, 408, 409, 412, 413, 415),
     },
 )
-async def replace_task(request: Incoming, task_id: str, data: TaskFields, platform: Platform) -> Response[Any]:
+async def replace_task(
+    request: Incoming, task_id: FromPath[str], data: JSONBody[TaskFields], platform: Platforms
+) -> Response[Any]:
     """Set all settable fields; one that is absent goes back to its default."""
     return await _change(request, task_id, data, platform, replace=True)
 
@@ -196,13 +200,15 @@ async def replace_task(request: Incoming, task_id: str, data: TaskFields, platfo
         **problems(400, 401, 403, 404, 408, 409, 412, 413, 415),
     },
 )
-async def change_task(request: Incoming, task_id: str, data: TaskFields, platform: Platform) -> Response[Any]:
+async def change_task(
+    request: Incoming, task_id: FromPath[str], data: JSONBody[TaskFields], platform: Platforms
+) -> Response[Any]:
     """Set some fields (JSON merge patch); null sets the default."""
     return await _change(request, task_id, data, platform, replace=False)
 
 
 @delete("/tasks/{task_id:str}", status_code=204, tags=TAGS, responses=problems(401, 403, 404, 409, 412))
-async def delete_task(request: Incoming, task_id: str, platform: Platform) -> None:
+async def delete_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> None:
     """Remove a task. For its creator and admins."""
     await platform.tasks.delete(
         actors.required(request.scope),
@@ -218,7 +224,7 @@ async def delete_task(request: Incoming, task_id: str, platform: Platform) -> No
     tags=TAGS,
     responses={202: ResponseSpec(Task, generate_examples=False), **problems(401, 403, 404, 409)},
 )
-async def retry_task(request: Incoming, task_id: str, platform: Platform) -> Response[Any]:
+async def retry_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Response[Any]:
     """Begin anew with a failed or cancelled task, its attempts unspent."""
     actor = actors.required(request.scope)
     task = await platform.tasks.retry(actor, _task_id(task_id), traceparent=traceparent_of(request))
@@ -231,7 +237,7 @@ async def retry_task(request: Incoming, task_id: str, platform: Platform) -> Res
     tags=TAGS,
     responses={200: ResponseSpec(Task, generate_examples=False), **problems(401, 403, 404, 409)},
 )
-async def cancel_task(request: Incoming, task_id: str, platform: Platform) -> Response[Any]:
+async def cancel_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Response[Any]:
     """Give an open task up; a running handler is stopped."""
     actor = actors.required(request.scope)
     task = await platform.tasks.cancel(actor, _task_id(task_id), traceparent=traceparent_of(request))
@@ -247,7 +253,7 @@ async def cancel_task(request: Incoming, task_id: str, platform: Platform) -> Re
         **problems(401, 404, 409),
     },
 )
-async def get_result(task_id: str, platform: Platform, wait: float = 0.0) -> Response[Any]:
+async def get_result(task_id: FromPath[str], platform: Platforms, wait: FromQuery[float] = 0.0) -> Response[Any]:
     """What a job returned, waiting for it up to `wait` seconds (0 to 30)."""
     if not 0 <= wait <= MOST_WAIT_S:
         raise invalid("wait", f"must be 0 to {MOST_WAIT_S:g} seconds")
@@ -266,10 +272,10 @@ async def get_result(task_id: str, platform: Platform, wait: float = 0.0) -> Res
 )
 async def get_history(
     request: Incoming,
-    task_id: str,
-    platform: Platform,
-    limit: int = paging.DEFAULT_LIMIT,
-    cursor: str | None = None,
+    task_id: FromPath[str],
+    platform: Platforms,
+    limit: FromQuery[int] = paging.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """What happened to a task, oldest first."""
     page = await platform.tasks.history(_task_id(task_id), cursor, paging.check_limit(limit))

@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Response, get, patch
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from tasktide.domain import paging
@@ -11,8 +12,7 @@ from tasktide.domain.ids import UserId
 from tasktide.domain.paging import Page
 from tasktide.domain.users import Role, User
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces.platform import Platform
-from tasktide.interfaces.rest.answers import Incoming, expected_version, paged, path_id, problems, tagged
+from tasktide.interfaces.rest.answers import Incoming, Platforms, expected_version, paged, path_id, problems, tagged
 from tasktide.interfaces.rest.body import PatchBody
 
 TAGS = ["users"]
@@ -26,7 +26,10 @@ class RoleChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 @get("/users", tags=TAGS, responses={200: ResponseSpec(Page[User], generate_examples=False), **problems(401)})
 async def find_users(
-    request: Incoming, platform: Platform, limit: int = paging.DEFAULT_LIMIT, cursor: str | None = None
+    request: Incoming,
+    platform: Platforms,
+    limit: FromQuery[int] = paging.DEFAULT_LIMIT,
+    cursor: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """All users, by id."""
     page = await platform.users.find(cursor, paging.check_limit(limit))
@@ -38,7 +41,7 @@ async def find_users(
     tags=TAGS,
     responses={200: ResponseSpec(User, generate_examples=False), **problems(401, 404)},
 )
-async def get_user(request: Incoming, user_id: str, platform: Platform) -> Response[Any]:
+async def get_user(request: Incoming, user_id: FromPath[str], platform: Platforms) -> Response[Any]:
     """One user."""
     account = await platform.users.get(UserId(path_id(user_id, "user")))
     return tagged(request, account.user, account.version)
@@ -54,7 +57,9 @@ async def get_user(request: Incoming, user_id: str, platform: Platform) -> Respo
         **problems(400, 401, 403, 404, 408, 412, 413, 415),
     },
 )
-async def change_role(request: Incoming, user_id: str, data: RoleChange, platform: Platform) -> Response[Any]:
+async def change_role(
+    request: Incoming, user_id: FromPath[str], data: JSONBody[RoleChange], platform: Platforms
+) -> Response[Any]:
     """Make somebody an admin or a member. For admins."""
     account = await platform.users.change_role(
         actors.required(request.scope),

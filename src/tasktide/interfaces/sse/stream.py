@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar import Request, get
+from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from tasktide.domain import ids
@@ -21,7 +22,7 @@ HEARTBEAT_S = 15.0
 
 
 @get("/events", tags=["live"], media_type="text/event-stream")
-async def events(request: Request[Any, Any, Any], platform: Platform) -> Stream:
+async def events(request: Request[Any, Any, Any], platform: NamedDependency[Platform]) -> Stream:
     """My notifications as they come; `id` is the cursor from which `Last-Event-ID` resumes."""
     actor = actors.required(request.scope)
     live = await platform.live.open(actor, _last_event_id(request.headers.get("last-event-id")))

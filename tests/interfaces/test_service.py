@@ -1,0 +1,156 @@
+"""What surrounds the contract: problems, limits, health, metrics, the description."""
+
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from support.server import Person, receive, serving
+from tasktide.domain.rates import parse_tiers
+
+PROTECTED = [
+    ("POST", "/auth/logout"), ("GET", "/auth/me"), ("PATCH", "/auth/me"), ("GET", "/users"), ("GET", "/users/1"),
+    ("PATCH", "/users/1"), ("POST", "/tasks"), ("POST", "/tasks/batch"), ("GET", "/tasks"), ("GET", "/tasks/1"),
+    ("GET", "/tasks/1/result"), ("PUT", "/tasks/1"), ("PATCH", "/tasks/1"), ("DELETE", "/tasks/1"),
+    ("POST", "/tasks/1/retry"), ("POST", "/tasks/1/cancel"), ("GET", "/tasks/1/history"), ("GET", "/notifications"),
+    ("POST", "/notifications/1/read"), ("POST", "/notifications/read-all"), ("POST", "/notifications"),
+    ("POST", "/notifications/batch"), ("GET", "/notifications/preferences"), ("PUT", "/notifications/preferences"),
+    ("GET", "/events"), ("GET", "/letters"), ("GET", "/letters/1"), ("POST", "/letters/1/replay"),
+    ("DELETE", "/letters/1"),
+]  # fmt: skip
+PUBLIC = {
+    "/auth/register", "/auth/login", "/health", "/health/liveness", "/health/readiness", "/livez", "/readyz", "/metrics",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_every_route_needs_a_token(anonymous: httpx.Client, admin: Person, method: str, path: str) -> None:
+    answer = anonymous.request(method, path, json={})
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_missing")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_no_route_was_forgotten(anonymous: httpx.Client, admin: Person) -> None:
+    paths = anonymous.get("/openapi.json").json()["paths"]
+    described = {(method.upper(), path.split("{")[0]) for path, methods in paths.items() for method in methods}
+    known = {(method, path.split("1")[0]) for method, path in PROTECTED}
+    assert {path for _, path in described - known} == PUBLIC
+
+
+def test_members_see_no_dead_letters(ann: Person, admin: Person) -> None:
+    for method, path in (("GET", "/letters"), ("GET", "/letters/1"), ("POST", "/letters/1/replay"), ("DELETE", "/letters/1")):
+        assert ann.http.request(method, path).status_code == 403
+    assert admin.http.get("/letters").json() == {"items": [], "next_cursor": None}
+    assert admin.http.get("/letters/1").status_code == 404
+
+
+def test_unknown_paths_and_methods(ann: Person) -> None:
+    assert ann.http.get("/nothing/here").json()["code"] == "not_found"
+    answer = ann.http.delete("/tasks")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert {"GET", "POST"} <= {method.strip() for method in answer.headers["allow"].split(",")}
+
+
+def test_a_request_id_is_taken_or_made(anonymous: httpx.Client, admin: Person) -> None:
+    given = anonymous.get("/tasks", headers={"x-request-id": "abc-123"})
+    assert given.headers["x-request-id"] == given.json()["trace_id"] == "abc-123"
+    odd = anonymous.get("/tasks", headers={"x-request-id": "a b<script>"})
+    assert odd.headers["x-request-id"] == odd.json()["trace_id"] != "a b<script>"
+    assert len(odd.json()["trace_id"]) == 32
+
+
+def test_security_headers(anonymous: httpx.Client, admin: Person) -> None:
+    for path in ("/tasks", "/docs", "/livez", "/nothing"):
+        headers = anonymous.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "server" not in headers
+
+
+def test_health_tells_of_every_engine(anonymous: httpx.Client, admin: Person) -> None:
+    health = anonymous.get("/health").json()
+    assert health["status"] == "ok"
+    assert health["engines"]["sqlite"]["latency_ms"] >= 0
+    for path in ("/health/liveness", "/livez", "/health/readiness", "/readyz"):
+        assert anonymous.get(path).status_code == 200
+
+
+def test_metrics_are_json_or_prometheus_text(anonymous: httpx.Client, ann: Person) -> None:
+    before = anonymous.get("/metrics").json()
+    assert before.keys() == {"totalTasks", "averageProcessingTimeMs"}
+    ann.finished(ann.submit(payload="x")["id"])
+    assert anonymous.get("/metrics", headers={"accept": "application/json"}).json()["totalTasks"] == before["totalTasks"] + 1
+    text = anonymous.get("/metrics", headers={"accept": "text/plain"})
+    assert text.headers["content-type"].startswith("text/plain")
+    for pipeline in ("ingest", "fanout", "inbox", "worker"):
+        assert f'tasktide_pipeline_records_total{{pipeline="{pipeline}"}}' in text.text
+    openmetrics = anonymous.get("/metrics", headers={"accept": "application/openmetrics-text"})
+    assert openmetrics.text.endswith("# EOF\n")
+
+
+def test_the_description_is_complete_and_the_explorer_loads_nothing_from_elsewhere(anonymous: httpx.Client) -> None:
+    described = anonymous.get("/openapi.json").json()
+    assert described["openapi"].startswith("3.1")
+    assert described["components"]["schemas"]["NewTask"]["examples"]
+    page = anonymous.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http" not in page.text
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "explorer.js"):
+        assert f"/docs/{name}" in page.text
+        assert anonymous.get(f"/docs/{name}").status_code == 200
+    assert anonymous.get("/docs/../body.py").status_code == 404
+    assert anonymous.get("/docs/..%2fbody.py").status_code == 404
+
+
+def test_rate_limits_hold_tier_by_tier_and_say_so(tmp_path: Path) -> None:
+    tiers = parse_tiers("3/1s, 5/60s")
+    with serving(tmp_path / "d", rate_limiting=True, rate_anonymous=tiers, rate_signed_in=parse_tiers("6/60s")) as where:
+        with httpx.Client(base_url=where) as anonymous:
+            body = {"email": "a@example.org", "name": "A", "password": "12345678"}
+            assert anonymous.post("/auth/register", json=body).status_code == 200
+            signed = anonymous.post("/auth/login", json={"email": "a@example.org", "password": "12345678"})
+            assert signed.headers["ratelimit-policy"] == '"1s";q=3;w=1, "60s";q=5;w=60'
+            assert anonymous.get("/health").status_code == 200
+            refused = anonymous.get("/health")
+            assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+            assert refused.headers["ratelimit"].startswith('"1s";r=0;t=1')
+            time.sleep(int(refused.headers["retry-after"]))
+            assert [anonymous.get("/health").status_code for _ in range(3)] == [200, 200, 429]
+            assert int(anonymous.get("/health").headers["retry-after"]) > 50
+            for path in ("/livez", "/readyz", "/health/liveness", "/health/readiness", "/metrics", "/docs", "/openapi.json"):
+                assert anonymous.get(path).status_code == 200
+        with httpx.Client(base_url=where, headers={"authorization": f"Bearer {signed.json()['token']}"}) as ann:
+            assert [ann.get("/tasks").status_code for _ in range(7)] == [200] * 6 + [429]
+
+
+def test_cross_origin_requests_are_for_those_named(tmp_path: Path) -> None:
+    with serving(tmp_path / "d", cors_origins=("https://app.example.org",)) as where, httpx.Client(base_url=where) as client:
+        asks = {"origin": "https://app.example.org", "access-control-request-method": "POST"}
+        assert client.options("/tasks", headers=asks).headers["access-control-allow-origin"] == "https://app.example.org"
+        refused = client.get("/tasks", headers={"origin": "https://app.example.org"})
+        assert refused.headers["access-control-allow-origin"] == "https://app.example.org"
+        other = client.get("/livez", headers={"origin": "https://evil.example.org"})
+        assert other.headers.get("access-control-allow-origin") != "https://evil.example.org"
+
+
+def test_a_client_that_sends_its_body_too_slowly_is_answered(tmp_path: Path) -> None:
+    with serving(tmp_path / "d", body_timeout_s=1, socket_auth_timeout_s=1) as where:
+        ann = Person(where, "ann")
+        host, port = where.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as raw:
+            head = f"POST /tasks HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ann.token}\r\ncontent-length: 50\r\n\r\n{{"
+            raw.sendall(head.encode())
+            assert raw.recv(4_096).startswith(b"HTTP/1.1 408 ")
+        with connect(f"{where.replace('http', 'ws')}/tasks/notifications") as silent:
+            with pytest.raises(ConnectionClosed) as closed:
+                silent.recv(timeout=10)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4408
+        with ann.listen() as live:
+            live.send('{"type": "ping"}')
+            assert receive(live) == {"type": "pong"}
+        ann.http.close()
