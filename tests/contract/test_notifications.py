@@ -8,7 +8,9 @@ ANN, BOB = UserId(1), UserId(2)
 
 
 async def test_a_known_event_keeps_its_first_id(engine: Engine) -> None:
-    first = await engine.notifications.insert([make.notification(1, event_id="e1"), make.notification(2, event_id="e2")])
+    first = await engine.notifications.insert(
+        [make.notification(1, event_id="e1"), make.notification(2, event_id="e2")]
+    )
     assert [one.id for one in first] == [1, 2]
     again = await engine.notifications.insert(
         [make.notification(7, event_id="e2"), make.notification(8, event_id="e3"), make.notification(9, event_id="e1")]

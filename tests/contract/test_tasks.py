@@ -71,9 +71,7 @@ async def test_inserting_twice_stores_once_and_keeps_what_is_newer(engine: Engin
 async def test_a_deleted_task_does_not_come_back(engine: Engine) -> None:
     task = make.task(1)
     await engine.tasks.insert([make.entry(task)])
-    gone = Change(
-        task_id=task.id, expected_version=1, after=None, event=events.deleted(task, "user:1", make.NOW)
-    )
+    gone = Change(task_id=task.id, expected_version=1, after=None, event=events.deleted(task, "user:1", make.NOW))
     assert await engine.tasks.commit([gone]) == {task.id}
     await engine.tasks.insert([make.entry(task)])
     assert await engine.tasks.get([task.id]) == {}
@@ -199,9 +197,7 @@ async def test_pages_are_complete_and_repeat_nothing_under_inserts(
 ) -> None:  # fmt: skip
     async with open_engine("sqlite-memory", tmp_path) as engine:
         there = [
-            make.task(
-                n, created_at=at(c), updated_at=at(u), priority=p, due_at=None if d is None else at(d)
-            )
+            make.task(n, created_at=at(c), updated_at=at(u), priority=p, due_at=None if d is None else at(d))
             for n, (c, u, p, d) in enumerate(seeds, 1)
         ]
         await engine.tasks.insert([make.entry(task) for task in there])

@@ -42,6 +42,19 @@ async def test_saving_needs_the_version_before(engine: Engine) -> None:
     assert (await engine.users.get([account.user.id]))[account.user.id] == newer
 
 
+async def test_of_two_admins_who_demote_each_other_one_stays(engine: Engine) -> None:
+    accounts = [await engine.users.add(make.account(number)) for number in (1, 2)]
+    second = msgspec.structs.replace(accounts[1].user, role=Role.ADMIN)
+    await engine.users.save(msgspec.structs.replace(accounts[1], user=second, version=2))
+    current = [accounts[0], (await engine.users.get([second.id]))[second.id]]
+    demoted = [
+        msgspec.structs.replace(one, user=msgspec.structs.replace(one.user, role=Role.MEMBER), version=one.version + 1)
+        for one in current
+    ]
+    results = await asyncio.gather(*(engine.users.save(one) for one in demoted), return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), Conflict]
+
+
 async def test_accounts_are_paged_by_id(engine: Engine) -> None:
     for number in (3, 1, 2):
         await engine.users.add(make.account(number))

@@ -72,7 +72,9 @@ async def test_reading_everything_twice_has_one_effect(engine: Engine, case: Cas
     await run_until_done(engine, case, case.build(engine), NUMBERS)
 
 
-@pytest.mark.parametrize("poison", [b"", b"\xff\x00 not JSON", b"[]", b'{"type":"task.unknown"}', b'{"specversion":"2.0"}'])
+@pytest.mark.parametrize(
+    "poison", [b"", b"\xff\x00 not JSON", b"[]", b'{"type":"task.unknown"}', b'{"specversion":"2.0"}']
+)
 async def test_poison_is_parked_and_its_neighbours_go_through(engine: Engine, case: Case, poison: bytes) -> None:
     await feed(engine, case, NUMBERS[:5])
     await engine.log.append([Record(case.topic, "poison", poison)])

@@ -163,6 +163,13 @@ def test_ping_and_a_second_sign_in(address: str, ann: Person) -> None:
         assert close_code(socket) == 4400
 
 
+def test_a_cursor_ahead_of_the_inbox_is_refused(address: str, ann: Person) -> None:
+    with socket_of(address) as socket:
+        socket.send(json.dumps({"type": "authenticate", "token": ann.token, "after": 10**9}))
+        assert close_code(socket) == 4400
+    assert ann.http.get("/events", headers={"last-event-id": str(10**9)}).status_code == 422
+
+
 def test_logout_closes_the_socket_and_ends_the_event_stream(ann: Person) -> None:
     ended = threading.Event()
 

@@ -42,7 +42,12 @@ def test_no_route_was_forgotten(anonymous: httpx.Client, admin: Person) -> None:
 
 
 def test_members_see_no_dead_letters(ann: Person, admin: Person) -> None:
-    for method, path in (("GET", "/letters"), ("GET", "/letters/1"), ("POST", "/letters/1/replay"), ("DELETE", "/letters/1")):
+    for method, path in (
+        ("GET", "/letters"),
+        ("GET", "/letters/1"),
+        ("POST", "/letters/1/replay"),
+        ("DELETE", "/letters/1"),
+    ):
         assert ann.http.request(method, path).status_code == 403
     assert admin.http.get("/letters").json() == {"items": [], "next_cursor": None}
     assert admin.http.get("/letters/1").status_code == 404
@@ -83,7 +88,10 @@ def test_metrics_are_json_or_prometheus_text(anonymous: httpx.Client, ann: Perso
     before = anonymous.get("/metrics").json()
     assert before.keys() == {"totalTasks", "averageProcessingTimeMs"}
     ann.finished(ann.submit(payload="x")["id"])
-    assert anonymous.get("/metrics", headers={"accept": "application/json"}).json()["totalTasks"] == before["totalTasks"] + 1
+    assert (
+        anonymous.get("/metrics", headers={"accept": "application/json"}).json()["totalTasks"]
+        == before["totalTasks"] + 1
+    )
     text = anonymous.get("/metrics", headers={"accept": "text/plain"})
     assert text.headers["content-type"].startswith("text/plain")
     for pipeline in ("ingest", "fanout", "inbox", "worker"):
@@ -108,10 +116,12 @@ def test_the_description_is_complete_and_the_explorer_loads_nothing_from_elsewhe
 
 def test_rate_limits_hold_tier_by_tier_and_say_so(tmp_path: Path) -> None:
     tiers = parse_tiers("3/1s, 5/60s")
-    with serving(tmp_path / "d", rate_limiting=True, rate_anonymous=tiers, rate_signed_in=parse_tiers("6/60s")) as where:
+    with serving(
+        tmp_path / "d", rate_limiting=True, rate_anonymous=tiers, rate_signed_in=parse_tiers("6/60s")
+    ) as where:
         with httpx.Client(base_url=where) as anonymous:
             body = {"email": "a@example.org", "name": "A", "password": "12345678"}
-            assert anonymous.post("/auth/register", json=body).status_code == 200
+            assert anonymous.post("/auth/register", json=body).status_code == 201
             signed = anonymous.post("/auth/login", json={"email": "a@example.org", "password": "12345678"})
             assert signed.headers["ratelimit-policy"] == '"1s";q=3;w=1, "60s";q=5;w=60'
             assert anonymous.get("/health").status_code == 200
@@ -121,16 +131,29 @@ def test_rate_limits_hold_tier_by_tier_and_say_so(tmp_path: Path) -> None:
             time.sleep(int(refused.headers["retry-after"]))
             assert [anonymous.get("/health").status_code for _ in range(3)] == [200, 200, 429]
             assert int(anonymous.get("/health").headers["retry-after"]) > 50
-            for path in ("/livez", "/readyz", "/health/liveness", "/health/readiness", "/metrics", "/docs", "/openapi.json"):
+            for path in (
+                "/livez",
+                "/readyz",
+                "/health/liveness",
+                "/health/readiness",
+                "/metrics",
+                "/docs",
+                "/openapi.json",
+            ):
                 assert anonymous.get(path).status_code == 200
         with httpx.Client(base_url=where, headers={"authorization": f"Bearer {signed.json()['token']}"}) as ann:
             assert [ann.get("/tasks").status_code for _ in range(7)] == [200] * 6 + [429]
 
 
 def test_cross_origin_requests_are_for_those_named(tmp_path: Path) -> None:
-    with serving(tmp_path / "d", cors_origins=("https://app.example.org",)) as where, httpx.Client(base_url=where) as client:
+    with (
+        serving(tmp_path / "d", cors_origins=("https://app.example.org",)) as where,
+        httpx.Client(base_url=where) as client,
+    ):
         asks = {"origin": "https://app.example.org", "access-control-request-method": "POST"}
-        assert client.options("/tasks", headers=asks).headers["access-control-allow-origin"] == "https://app.example.org"
+        assert (
+            client.options("/tasks", headers=asks).headers["access-control-allow-origin"] == "https://app.example.org"
+        )
         refused = client.get("/tasks", headers={"origin": "https://app.example.org"})
         assert refused.headers["access-control-allow-origin"] == "https://app.example.org"
         other = client.get("/livez", headers={"origin": "https://evil.example.org"})
@@ -142,7 +165,9 @@ def test_a_client_that_sends_its_body_too_slowly_is_answered(tmp_path: Path) -> 
         ann = Person(where, "ann")
         host, port = where.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as raw:
-            head = f"POST /tasks HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ann.token}\r\ncontent-length: 50\r\n\r\n{{"
+            head = (
+                f"POST /tasks HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ann.token}\r\ncontent-length: 50\r\n\r\n{{"
+            )
             raw.sendall(head.encode())
             assert raw.recv(4_096).startswith(b"HTTP/1.1 408 ")
         with connect(f"{where.replace('http', 'ws')}/tasks/notifications") as silent:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.clock import FakeClock
 from tasktide.adapters.memory.cache import MemoryCache
 from tasktide.adapters.memory.push import MemoryPush
 from tasktide.adapters.sqlite import database, migrate
@@ -28,8 +29,6 @@ from tasktide.ports.push import Push
 from tasktide.ports.replies import Replies
 from tasktide.ports.tasks import TaskStore
 from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
-
-from support.clock import FakeClock
 
 ENGINES = ("sqlite-memory", "sqlite-file")
 

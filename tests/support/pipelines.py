@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from support import make
+from support.engines import Engine
 from tasktide.adapters.prometheus.metrics import PrometheusMetrics
 from tasktide.domain import events
 from tasktide.domain.events import Planned
@@ -22,9 +24,6 @@ from tasktide.usecases.inbox import Inbox
 from tasktide.usecases.ingest import Ingest
 from tasktide.usecases.notifications import Notifications
 from tasktide.usecases.processing import Processing
-
-from support import make
-from support.engines import Engine
 
 
 @dataclass(frozen=True, kw_only=True)

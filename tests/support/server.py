@@ -69,7 +69,7 @@ class Person:
         with httpx.Client(base_url=address, timeout=30) as anonymous:
             body = {"email": self.email, "name": name.title(), "password": PASSWORD}
             made = anonymous.post("/auth/register", json=body)
-            assert made.status_code == 200, made.text
+            assert made.status_code == 201, made.text
         self.id: int = made.json()["id"]
         self.token = self.sign_in()
         self.http = self.client(self.token)

@@ -10,6 +10,7 @@ from tasktide.domain.text import shorten
 _KINDS: dict[str, Kind] = {
     "task.created": Kind.CREATED,
     "task.updated": Kind.UPDATED,
+    "task.started": Kind.UPDATED,
     "task.completed": Kind.COMPLETED,
     "task.failed": Kind.FAILED,
     "task.cancelled": Kind.CANCELLED,
@@ -30,7 +31,7 @@ _WORDS: dict[Kind, str] = {
 def plan(event: TaskEvent) -> list[Planned]:
     """Performer, creator and observers, each once, without the one who acted.
 
-    Starts, and the waiting of a job between two attempts, are progress that nobody needs to be called for.
+    A worker's starts and waits between two attempts are progress that nobody needs to be called for.
     """
     kind = _KINDS.get(event.type)
     if kind is None or (kind is Kind.UPDATED and event.actor == events.WORKER):

@@ -85,8 +85,10 @@ def checked(fields: TaskFields, limits: TaskLimits) -> dict[str, object]:
             errors.extend(wrong.errors)
     payload = bytes(fields.payload)
     if payload:
-        errors.extend(_check_payload(payload, limits.payload_bytes))
-        values["payload"] = fields.payload
+        wrong_payload = _check_payload(payload, limits.payload_bytes)
+        errors.extend(wrong_payload)
+        # Without its white space, as the store keeps it: what is the same must look the same.
+        values["payload"] = fields.payload if wrong_payload else Raw(msgspec.json.format(payload, indent=-1))
     if errors:
         raise Invalid(errors)
     return values
@@ -118,6 +120,14 @@ def new(values: dict[str, Any], task_id: TaskId, creator_id: UserId, now: Timest
         finished_at=None if status.is_open else now,
         **values,
     )
+
+
+def implied(values: dict[str, object], task: Task) -> dict[str, object]:
+    """Checked values of an edit with what they imply: a payload makes a job, as it does on submission."""
+    payload = values.get("payload")
+    has_payload = isinstance(payload, Raw) and bytes(payload) != b"null"
+    handler = values.get("handler", task.handler)
+    return values | {"handler": DEFAULT_HANDLER} if has_payload and handler is None else values
 
 
 def replaced(values: dict[str, object], task: Task) -> dict[str, object]:

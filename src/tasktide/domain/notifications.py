@@ -1,6 +1,7 @@
 """Notifications: the value, the kinds, and who chose to hear what over which channel."""
 
 from enum import StrEnum
+from typing import Any
 
 from msgspec import Struct
 
@@ -52,20 +53,27 @@ def default_preferences() -> Preferences:
     return {channel: dict.fromkeys(Kind, channel is Channel.INBOX) for channel in Channel}
 
 
-def merged_preferences(sent: dict[str, dict[str, bool]]) -> Preferences:
-    """The matrix that was sent, with defaults where it is silent; Invalid names unknown channels and kinds."""
+def merged_preferences(sent: dict[str, Any]) -> Preferences:
+    """The matrix that was sent, with defaults where it is silent; Invalid names all that is no part of one."""
     whole = default_preferences()
     errors = []
     for channel, row in sent.items():
         if channel not in set(Channel):
             errors.append(FieldError(channel, f"unknown channel; there are {', '.join(Channel)}"))
-            continue
-        errors += [
-            FieldError(f"{channel}.{kind}", f"unknown kind; there are {', '.join(Kind)}")
-            for kind in row
-            if kind not in set(Kind)
-        ]
-        whole[Channel(channel)].update({Kind(kind): wanted for kind, wanted in row.items() if kind in set(Kind)})
+        elif not isinstance(row, dict):
+            errors.append(FieldError(channel, "must be an object of kinds"))
+        else:
+            errors += _row_errors(channel, row)
+            whole[Channel(channel)] |= {Kind(kind): wanted for kind, wanted in row.items() if kind in set(Kind)}
     if errors:
         raise Invalid(errors)
     return whole
+
+
+def _row_errors(channel: str, row: dict[str, Any]) -> list[FieldError]:
+    unknown = f"unknown kind; there are {', '.join(Kind)}"
+    return [
+        FieldError(f"{channel}.{kind}", "must be true or false" if kind in set(Kind) else unknown)
+        for kind, wanted in row.items()
+        if kind not in set(Kind) or not isinstance(wanted, bool)
+    ]

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from tasktide.domain.errors import invalid
+from tasktide.domain.ids import MAX_ID
 from tasktide.domain.tasks import Status
 from tasktide.domain.times import Timestamp
 
@@ -78,7 +79,14 @@ def decode(word: str | None, order: str) -> Cursor | None:
         raise invalid("cursor", "is not a cursor of this list") from None
     if cursor.order != order:
         raise invalid("cursor", "was made for another sort order")
+    is_number = order.lstrip("-").startswith(("priority", "history"))
+    if isinstance(cursor.value, int) is not is_number or not 0 <= cursor.id <= MAX_ID or not _is_small(cursor.value):
+        raise invalid("cursor", "is not a cursor of this list")
     return cursor
+
+
+def _is_small(value: str | int) -> bool:
+    return isinstance(value, str) or abs(value) <= MAX_ID
 
 
 def check_limit(limit: int) -> int:

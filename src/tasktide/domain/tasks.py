@@ -76,6 +76,8 @@ def edit(task: Task, values: dict[str, object], now: Timestamp) -> Task:
     wanted = values.get("status", task.status)
     if task.is_job:
         _check_job_edit(task, values)
+    elif values.get("handler") is not None and (task.status, wanted) != (Status.PENDING, Status.PENDING):
+        raise Conflict("Only a pending task can be made a job.", code="bad_transition")
     if wanted is task.status:
         return _next(task, now, values)
     if wanted not in TRANSITIONS[task.status]:

@@ -84,6 +84,6 @@ def check_password(field: str, password: str) -> list[FieldError]:
 
 
 def _check_email(email: str) -> list[FieldError]:
-    if len(email) > EMAIL_LENGTH or not _EMAIL.fullmatch(email):
+    if not _EMAIL.fullmatch(email) or text.check_line("email", email, EMAIL_LENGTH):
         return [FieldError("email", "must be an email address")]
     return []

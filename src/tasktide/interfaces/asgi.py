@@ -1,5 +1,6 @@
 """The one ASGI application: REST and server-sent events behind the gate, WebSocket beside it."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -72,7 +73,7 @@ class RawJson(OpenAPISchemaPlugin):
 
 def build(platform: Platform) -> App:
     """The application for a platform."""
-    http: App = Gate(_rest(platform), platform)  # type: ignore[arg-type]
+    http: App = Gate(_with_options(_rest(platform)), platform)
     if platform.cors_origins:
         # Outermost, so that refusals carry its headers too and preflights are not counted as requests.
         http = CORSMiddleware(
@@ -88,7 +89,8 @@ def build(platform: Platform) -> App:
             await http(scope, receive, send)
         elif scope["type"] == "websocket":
             if scope["path"] == SOCKET_PATH:
-                await Session(platform, receive, send).serve()
+                client = scope.get("client")
+                await Session(platform, client[0] if client else "unknown", receive, send).serve()
             else:
                 await reject(send, receive)
         else:
@@ -144,10 +146,25 @@ async def _known_parameters(request: Request[Any, Any, Any]) -> None:
     """A parameter that nobody reads is a spelling mistake, and would silently widen a list."""
     if not request.query_params:
         return
-    known = request.route_handler.parsed_fn_signature.parameters
-    unknown = [name for name in request.query_params if name not in known or name in {"request", "platform", "data"}]
-    if unknown:
-        raise Invalid([FieldError(name, "is not a parameter here") for name in unknown])
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    taken = {"request", "platform", "data", *request.path_params, *_path_names(request.route_handler)}
+    unknown = [name for name in request.query_params if name not in parameters or name in taken]
+    twice = [
+        name
+        for name in request.query_params
+        if name not in unknown
+        and len(request.query_params.getall(name)) > 1
+        and not parameters[name].is_non_string_sequence
+        and not any(inner.is_non_string_sequence for inner in parameters[name].inner_types)
+    ]
+    errors = [FieldError(name, "is not a parameter here") for name in dict.fromkeys(unknown)]
+    errors += [FieldError(name, "is given more than once") for name in dict.fromkeys(twice)]
+    if errors:
+        raise Invalid(errors)
+
+
+def _path_names(handler: BaseRouteHandler) -> set[str]:
+    return {name for path in handler.paths for name in re.findall(r"{(\w+):", path)}
 
 
 def _problem(request: Request[Any, Any, Any], error: TasktideError) -> Response[Any]:
@@ -166,7 +183,7 @@ def _http_problem(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     trace_id = str(request.scope.get("trace_id"))
     logger = structlog.get_logger("gateway")
-    logger.error("request failed", trace_id=trace_id, method=request.method, path=request.url.path, exc_info=error)
+    logger.error("request failed", trace_id=trace_id, method=request.method, path=request.scope["path"], exc_info=error)
     code, headers, body = status.unexpected(trace_id)
     return Response(body, status_code=code, headers=headers, media_type=status.PROBLEM)
 
@@ -177,7 +194,9 @@ def _understood(request: Request[Any, Any, Any], error: HTTPException) -> Taskti
         case NotFoundException():
             return NotFound("There is nothing here.")
         case MethodNotAllowedException():
-            return HttpError(405, "This method is not allowed here.", {"allow": _allowed(request)})
+            return HttpError(
+                405, "This method is not allowed here.", {"allow": _allowed(request.app, request.scope["path"])}
+            )
         case ValidationException():
             wrong = error.extra if isinstance(error.extra, list) else []
             if not wrong or any(one.get("key") == "data" for one in wrong):
@@ -187,13 +206,28 @@ def _understood(request: Request[Any, Any, Any], error: HTTPException) -> Taskti
             return HttpError(error.status_code, error.detail)
 
 
-def _allowed(request: Request[Any, Any, Any]) -> str:
-    """The methods of the routes that match the request's path."""
-    parts = request.url.path.split("/")
+def _allowed(app: Litestar, path: str) -> str:
+    """The methods of the routes that match a path; empty when none does."""
+    parts = path.rstrip("/").split("/")
     methods: set[str] = set()
-    for route in request.app.routes:
+    for route in app.routes:
         wanted = route.path_format.split("/")
         fits = zip(wanted, parts, strict=False)
         if len(wanted) == len(parts) and all(one == part or one.startswith("{") for one, part in fits):
             methods |= getattr(route, "methods", set())
-    return ", ".join(sorted(methods))
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+
+def _with_options(app: Litestar) -> App:
+    """Answers OPTIONS for all routes of a path at once; Litestar knows each by itself."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        allowed = _allowed(app, scope["path"]) if scope["method"] == "OPTIONS" else ""
+        if not allowed:
+            await app(scope, receive, send)  # type: ignore[arg-type]
+            return
+        headers = [(b"allow", allowed.encode()), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    return application

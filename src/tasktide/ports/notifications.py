@@ -38,8 +38,10 @@ class NotificationStore(Protocol):
         """The inbox, newest first; those before an id; only the unread ones when asked."""
         ...
 
-    async def after(self, user_id: UserId, after: NotificationId, limit: int) -> Sequence[Notification]:
-        """What came after an id, oldest first."""
+    async def after(
+        self, user_id: UserId, after: NotificationId, limit: int, *, unread: bool = False
+    ) -> Sequence[Notification]:
+        """What came after an id, oldest first; only the unread ones when asked."""
         ...
 
     async def last_id(self, user_id: UserId) -> NotificationId:

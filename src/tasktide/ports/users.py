@@ -17,7 +17,10 @@ class UserStore(Protocol):
         ...
 
     async def save(self, account: Account) -> None:
-        """Replace an account whose stored version is one below this one's; Stale otherwise."""
+        """Replace an account whose stored version is one below this one's; Stale otherwise.
+
+        Conflict when there would be no admin left.
+        """
         ...
 
     async def get(self, user_ids: Collection[UserId]) -> dict[UserId, Account]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from tasktide.domain import times
-from tasktide.domain.errors import Unauthenticated
+from tasktide.domain.errors import Unauthenticated, invalid
 from tasktide.domain.ids import NotificationId
 from tasktide.domain.users import Actor
 from tasktide.ports.clock import Clock
@@ -99,7 +99,10 @@ class Live:
         subscription = self._push.subscribe([f"user:{actor.user_id}", f"session:{actor.session_id}"])
         try:
             # Subscribed first: what arrives while the cursor is read is in the buffer.
-            cursor = await self._store.last_id(actor.user_id) if after is None else after
+            last = await self._store.last_id(actor.user_id)
+            if after is not None and after > last:
+                raise invalid("after", f"is ahead of the inbox, which ends at {last}: begin without it")  # noqa: TRY301
+            cursor = last if after is None else after
             if await self._sessions.get(actor.session_id, self._clock.now()) is None:
                 raise _ended()  # noqa: TRY301 - the same clean-up as for any other failure
         except BaseException:

@@ -1,7 +1,8 @@
 """What one may do with notifications, and who is told of what."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +31,9 @@ from tasktide.ports.users import PreferenceStore, UserStore
 
 # Inboxes that one request may fill: bounds the memory and time that it takes.
 MOST_RECIPIENTS = 100_000
+MOST_ERRORS = 100
+# Records made before the event loop gets a turn.
+TURN = 500
 
 
 class DirectMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,32 +85,33 @@ class Notifications:
         """The first of `count` message ids for a request that may have to be repeated."""
         return (await self._ids.take("messages", count))[0]
 
-    async def send(
+    async def send(self, actor: Actor, message: DirectMessage, *, first_id: int | None = None) -> int:
+        """Accept a direct notification; how many inboxes it goes to."""
+        access.check(actor, Action.NOTIFY)
+        errors, recipients = await self._recipients([("", message)])
+        if errors:
+            raise Invalid(errors)
+        return await self._accept(actor, [message], recipients, first_id)
+
+    async def send_many(
         self,
         actor: Actor,
-        messages: Sequence[DirectMessage],
+        messages: Sequence[DirectMessage | None],
+        faults: Sequence[FieldError] = (),
         *,
         first_id: int | None = None,
-        many: bool = False,
     ) -> int:
-        """Accept direct notifications, all or none; how many inboxes they go to."""
+        """Accept direct notifications, all or none; how many inboxes they go to.
+
+        None stands for one that could not be read, for the reasons in `faults`; Invalid lists all that is wrong.
+        """
         access.check(actor, Action.NOTIFY)
-        recipients = await self._recipients(messages, many=many)
-        first = await self.reserve(len(messages)) if first_id is None else first_id
-        now = self._clock.now()
-        records = []
-        for index, (message, user_ids) in enumerate(zip(messages, recipients, strict=True)):
-            for user_id in user_ids:
-                plan = Planned(
-                    user_id=user_id,
-                    kind=message.kind,
-                    task_id=None if message.task_id is None else TaskId(message.task_id),
-                    message=message.message,
-                    event_id=f"message.{first + index}",
-                )
-                records.append(_record(events.planned(plan, events.user(actor.user_id), now)))
-        await self._log.append(records)
-        return len(records)
+        good = [(index, message) for index, message in enumerate(messages) if message is not None]
+        errors, recipients = await self._recipients([(f"[{index}].", message) for index, message in good])
+        if errors or faults:
+            listed = sorted([*faults, *errors], key=lambda error: int(error.field[1 : error.field.index("]")]))
+            raise Invalid(listed[:MOST_ERRORS])
+        return await self._accept(actor, [message for _, message in good], recipients, first_id)
 
     async def newest(self, actor: Actor, *, unread: bool, cursor: str | None, limit: int) -> InboxPage:
         """A page of the actor's inbox, newest first."""
@@ -116,11 +121,13 @@ class Notifications:
         found = list(await self._store.newest(actor.user_id, before, limit + 1, unread=unread))
         return await self._page(actor, found, order, limit)
 
-    async def after(self, actor: Actor, after: NotificationId, *, cursor: str | None, limit: int) -> InboxPage:
+    async def after(
+        self, actor: Actor, after: NotificationId, *, unread: bool, cursor: str | None, limit: int
+    ) -> InboxPage:
         """What came after an id, oldest first: how a client that was away catches up."""
         last = paging.decode(cursor, "after")
         start = NotificationId(last.id) if last else after
-        found = list(await self._store.after(actor.user_id, start, limit + 1))
+        found = list(await self._store.after(actor.user_id, start, limit + 1, unread=unread))
         return await self._page(actor, found, "after", limit)
 
     async def read(self, actor: Actor, notification_id: NotificationId) -> Notification:
@@ -142,7 +149,7 @@ class Notifications:
         chosen = stored.get(actor.user_id, {})
         return {channel: row | chosen.get(channel, {}) for channel, row in default_preferences().items()}
 
-    async def prefer(self, actor: Actor, sent: dict[str, dict[str, bool]]) -> Preferences:
+    async def prefer(self, actor: Actor, sent: dict[str, Any]) -> Preferences:
         """Replace the actor's matrix; what is absent goes back to its default."""
         whole = merged_preferences(sent)
         await self._preferences.prefer(actor.user_id, whole)
@@ -154,27 +161,53 @@ class Notifications:
         cursor = paging.encode(Cursor(order, "", items[-1].id)) if len(found) > limit else None
         return InboxPage(items, cursor, await self._store.unread(actor.user_id))
 
-    async def _recipients(self, messages: Sequence[DirectMessage], *, many: bool) -> list[list[UserId]]:
-        errors = [error for i, one in enumerate(messages) for error in _check(f"[{i}]." if many else "", one)]
-        if errors:
-            raise Invalid(errors[:100])
-        everyone = await self._everyone() if any(one.user_ids == "all" for one in messages) else []
-        named = {user_id for one in messages if one.user_ids != "all" for user_id in one.user_ids}
-        known = await self._users.get([UserId(int(user_id)) for user_id in named])
+    async def _recipients(
+        self, messages: Sequence[tuple[str, DirectMessage]]
+    ) -> tuple[list[FieldError], list[list[UserId]]]:
+        errors = [error for prefix, one in messages for error in _check(prefix, one)]
+        everyone = await self._everyone() if any(one.user_ids == "all" for _, one in messages) else []
+        named = {UserId(int(user_id)) for _, one in messages if one.user_ids != "all" for user_id in one.user_ids}
+        known = (await self._users.get({user_id for user_id in named if 0 < user_id <= ids.MAX_ID})).keys()
         recipients: list[list[UserId]] = []
-        for index, one in enumerate(messages):
+        for prefix, one in messages:
             if one.user_ids == "all":
                 recipients.append(everyone)
                 continue
-            chosen = [UserId(int(user_id)) for user_id in dict.fromkeys(one.user_ids)]
-            field = f"[{index}].user_ids" if many else "user_ids"
-            errors += [FieldError(field, f"there is no user {one}") for one in chosen if one not in known]
+            chosen = list(dict.fromkeys(UserId(int(user_id)) for user_id in one.user_ids))
+            errors += [
+                FieldError(f"{prefix}user_ids", f"there is no user {user_id}")
+                for user_id in chosen
+                if user_id not in known
+            ]
             recipients.append(chosen)
-        if errors:
-            raise Invalid(errors[:100])
         if sum(len(some) for some in recipients) > MOST_RECIPIENTS:
             raise invalid("user_ids", f"one request may reach at most {MOST_RECIPIENTS} inboxes")
-        return recipients
+        return errors, recipients
+
+    async def _accept(
+        self,
+        actor: Actor,
+        messages: Sequence[DirectMessage],
+        recipients: Sequence[Sequence[UserId]],
+        first_id: int | None,
+    ) -> int:
+        first = await self.reserve(len(messages)) if first_id is None else first_id
+        now = self._clock.now()
+        records: list[Record] = []
+        for index, (message, user_ids) in enumerate(zip(messages, recipients, strict=True)):
+            for user_id in user_ids:
+                if records and len(records) % TURN == 0:
+                    await asyncio.sleep(0)
+                plan = Planned(
+                    user_id=user_id,
+                    kind=message.kind,
+                    task_id=None if message.task_id is None else TaskId(message.task_id),
+                    message=message.message,
+                    event_id=f"message.{first + index}",
+                )
+                records.append(_record(events.planned(plan, events.user(actor.user_id), now)))
+        await self._log.append(records)
+        return len(records)
 
     async def _everyone(self) -> list[UserId]:
         found: list[UserId] = []
@@ -187,11 +220,8 @@ def _check(prefix: str, message: DirectMessage) -> list[FieldError]:
     errors = text.check_body(f"{prefix}message", message.message, MESSAGE_LENGTH)
     if not message.message.strip():
         errors.append(FieldError(f"{prefix}message", f"must be 1 to {MESSAGE_LENGTH} characters"))
-    if message.user_ids != "all":
-        if not message.user_ids:
-            errors.append(FieldError(f"{prefix}user_ids", "must name at least one user"))
-        if not all(0 < int(one) <= ids.MAX_ID for one in message.user_ids):
-            errors.append(FieldError(f"{prefix}user_ids", "must be user ids"))
+    if not message.user_ids:
+        errors.append(FieldError(f"{prefix}user_ids", "must name at least one user"))
     if message.task_id is not None and not 0 < message.task_id <= ids.MAX_ID:
         errors.append(FieldError(f"{prefix}task_id", "must be a task id"))
     return errors

@@ -1,7 +1,7 @@
 """What one may do with tasks."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -84,38 +84,47 @@ class Tasks:
         return (await self._ids.take("tasks", count))[0]
 
     async def submit(
+        self, actor: Actor, draft: NewTask, *, traceparent: str | None = None, first_id: int | None = None
+    ) -> Task:
+        """Accept a task: it is durable and readable when it returns. Otherwise as `submit_many`."""
+        await self._check_backlog()
+        values = self._check_one(actor, draft)
+        errors = await self._check_references([("", values)])
+        if errors:
+            raise Invalid(errors)
+        [task] = await self._accept(actor, [values], traceparent, first_id)
+        return task
+
+    async def submit_many(
         self,
         actor: Actor,
-        drafts: Sequence[NewTask],
+        drafts: Sequence[NewTask | None],
+        faults: Sequence[FieldError] = (),
         *,
         traceparent: str | None = None,
         first_id: int | None = None,
-        many: bool = False,
     ) -> list[Task]:
-        """Accept tasks, all or none: they are durable and readable when it returns.
+        """Accept tasks, all or none. None stands for a draft that could not be read, for the reasons in `faults`.
 
-        Invalid lists every wrong field, with `many` with the task's index before it. Unavailable when the
-        store is too far behind the log, or the log cannot take more.
+        Invalid lists the wrong fields of all of them, each with its index. Unavailable when the store is too
+        far behind the log, or the log cannot take more.
         """
-        if await self._log.backlog(events.TASK_INGESTED, INGEST) > self._backlog_limit:
-            raise Unavailable("ingest", "Tasks arrive faster than they can be stored; try again in a moment.")
-        checked = await self._check_all(actor, drafts, many=many)
-        first = await self.reserve(len(drafts)) if first_id is None else first_id
-        now = self._clock.now()
-        made: list[Task] = []
-        records: list[Record] = []
-        for index, values in enumerate(checked):
+        await self._check_backlog()
+        errors = list(faults)
+        checked: list[tuple[int, dict[str, Any]]] = []
+        for index, draft in enumerate(drafts):
             if index and index % TURN == 0:
                 await asyncio.sleep(0)
-            creator_id = values.pop("creator_id", actor.user_id)
-            task = fields.new(values, TaskId(first + index), creator_id, now)
-            event = events.ingested(task, events.user(actor.user_id), traceparent)
-            made.append(task)
-            records.append(Record(events.TASK_INGESTED, str(task.performer_id or task.id), events.encode(event)))
-        await self._log.append(records)
-        self._unlisted = True
-        await self._remember(made)
-        return made
+            try:
+                if draft is not None:
+                    checked.append((index, self._check_one(actor, draft)))
+            except Invalid as wrong:
+                errors += [FieldError(f"[{index}].{error.field}", error.message) for error in wrong.errors]
+        errors += await self._check_references([(f"[{index}].", values) for index, values in checked])
+        if errors:
+            errors.sort(key=lambda error: int(error.field[1 : error.field.index("]")]))
+            raise Invalid(errors[:MOST_ERRORS])
+        return await self._accept(actor, [values for _, values in checked], traceparent, first_id)
 
     async def get(self, task_id: TaskId) -> Task:
         """The task as it is now; NotFound when there is none or it was deleted."""
@@ -150,17 +159,20 @@ class Tasks:
         sent: TaskFields,
         *,
         replace: bool,
-        version: int | None = None,
+        versions: Collection[int] | None = None,
         traceparent: str | None = None,
     ) -> Task:
-        """Edit a task: all fields (`replace`) or those sent. Stale when `version` is not the current one."""
+        """Edit a task: all fields (`replace`) or those sent. Stale when its version is not one of `versions`."""
         values = fields.checked(sent, self._limits)
-        await self._check_references([("", values)])
+        errors = await self._check_references([("", values)])
+        if errors:
+            raise Invalid(errors)
 
         def decide(task: Task, now: Timestamp) -> Task:
-            return tasks.edit(task, fields.replaced(values, task) if replace else values, now)
+            whole = fields.replaced(values, task) if replace else values
+            return tasks.edit(task, fields.implied(whole, task), now)
 
-        return await self._apply(actor, task_id, decide, version, traceparent)
+        return await self._apply(actor, task_id, decide, versions, traceparent)
 
     async def cancel(self, actor: Actor, task_id: TaskId, *, traceparent: str | None = None) -> Task:
         """Give a task up; a running handler is told to stop. Conflict when it has finished."""
@@ -174,13 +186,18 @@ class Tasks:
         return await self._apply(actor, task_id, tasks.retry, None, traceparent)
 
     async def delete(
-        self, actor: Actor, task_id: TaskId, *, version: int | None = None, traceparent: str | None = None
+        self,
+        actor: Actor,
+        task_id: TaskId,
+        *,
+        versions: Collection[int] | None = None,
+        traceparent: str | None = None,
     ) -> None:
         """Remove a task for good."""
         for _ in range(ATTEMPTS):
             task = await self._stored(task_id)
             access.check(actor, Action.TASK_DELETE, task)
-            _check_version(task, version)
+            _check_version(task, versions)
             event = events.deleted(task, events.user(actor.user_id), self._clock.now(), traceparent)
             change = Change(task_id=task_id, expected_version=task.version, after=None, event=event)
             if await self._store.commit([change]):
@@ -195,7 +212,9 @@ class Tasks:
         order = f"history.{task_id}"
         after = paging.decode(cursor, order)
         await self._stored(task_id)
-        found = await self._store.history(task_id, int(after.value) if after else 0, limit + 1)
+        found = await self._store.history(
+            task_id, after.value if after and isinstance(after.value, int) else 0, limit + 1
+        )
         items = [Raw(event) for event in found[:limit]]
         if len(found) <= limit:
             return Page(items)
@@ -226,14 +245,14 @@ class Tasks:
         actor: Actor,
         task_id: TaskId,
         decide: Callable[[Task, Timestamp], Task],
-        version: int | None,
+        versions: Collection[int] | None,
         traceparent: str | None,
     ) -> Task:
         for _ in range(ATTEMPTS):
             now = self._clock.now()
             task = await self._stored(task_id)
             access.check(actor, Action.TASK_CHANGE, task)
-            _check_version(task, version)
+            _check_version(task, versions)
             after = decide(task, now)
             event = events.changed(task, after, events.user(actor.user_id), traceparent)
             if not event.data.changes:
@@ -266,22 +285,29 @@ class Tasks:
     async def _remember(self, some: Sequence[Task]) -> None:
         await self._cache.put([Snapshot(_key(task.id), task.version, _encode(task), CACHE_TTL_S) for task in some])
 
-    async def _check_all(self, actor: Actor, drafts: Sequence[NewTask], *, many: bool) -> list[dict[str, Any]]:
-        checked: list[dict[str, Any]] = []
-        errors: list[FieldError] = []
-        for index, draft in enumerate(drafts):
+    async def _check_backlog(self) -> None:
+        if await self._log.backlog(events.TASK_INGESTED, INGEST) > self._backlog_limit:
+            raise Unavailable("ingest", "Tasks arrive faster than they can be stored; try again in a moment.")
+
+    async def _accept(
+        self, actor: Actor, checked: Sequence[dict[str, Any]], traceparent: str | None, first_id: int | None
+    ) -> list[Task]:
+        first = await self.reserve(len(checked)) if first_id is None else first_id
+        now = self._clock.now()
+        made: list[Task] = []
+        records: list[Record] = []
+        for index, values in enumerate(checked):
             if index and index % TURN == 0:
                 await asyncio.sleep(0)
-            try:
-                checked.append(self._check_one(actor, draft))
-            except Invalid as wrong:
-                errors += _at(index, wrong.errors) if many else wrong.errors
-                if len(errors) >= MOST_ERRORS:
-                    break
-        if errors:
-            raise Invalid(errors[:MOST_ERRORS])
-        await self._check_references([(f"[{i}]." if many else "", values) for i, values in enumerate(checked)])
-        return checked
+            creator_id = values.pop("creator_id", actor.user_id)
+            task = fields.new(values, TaskId(first + index), creator_id, now)
+            event = events.ingested(task, events.user(actor.user_id), traceparent)
+            made.append(task)
+            records.append(Record(events.TASK_INGESTED, str(task.performer_id or task.id), events.encode(event)))
+        await self._log.append(records)
+        self._unlisted = True
+        await self._remember(made)
+        return made
 
     def _check_one(self, actor: Actor, draft: NewTask) -> dict[str, Any]:
         values = fields.checked(draft, self._limits)
@@ -290,8 +316,8 @@ class Tasks:
             values["creator_id"] = draft.creator_id
         return fields.completed(values)
 
-    async def _check_references(self, some: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Invalid names every reference to a user or handler that does not exist."""
+    async def _check_references(self, some: Sequence[tuple[str, dict[str, Any]]]) -> list[FieldError]:
+        """Every reference to a user or handler that does not exist; fields are called after the prefix."""
         named: list[tuple[str, int]] = []
         errors: list[FieldError] = []
         for prefix, values in some:
@@ -305,8 +331,7 @@ class Tasks:
             self._known_users |= (await self._users.get([UserId(user_id) for user_id in unknown])).keys()
             unknown -= self._known_users
         errors += [FieldError(field, f"there is no user {user_id}") for field, user_id in named if user_id in unknown]
-        if errors:
-            raise Invalid(errors[:MOST_ERRORS])
+        return errors
 
 
 def _alarms(
@@ -324,13 +349,9 @@ def _alarms(
     return wake, remind
 
 
-def _at(index: int, errors: Sequence[FieldError]) -> list[FieldError]:
-    return [FieldError(f"[{index}].{error.field}", error.message) for error in errors]
-
-
-def _check_version(task: Task, version: int | None) -> None:
-    if version is not None and version != task.version:
-        raise Stale(f"The task is at version {task.version}, not {version}.")
+def _check_version(task: Task, versions: Collection[int] | None) -> None:
+    if versions is not None and task.version not in versions:
+        raise Stale(f"The task is at version {task.version} by now.")
 
 
 def _key(task_id: TaskId) -> str:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -69,6 +69,7 @@ class Users:
         self._lifetime_s = token_lifetime_s
         self._verified: OrderedDict[str, Actor] = OrderedDict()
         self._list_version = 0
+        self._changes = 0  # sessions closed and roles changed so far
 
     async def reserve(self) -> int:
         """An id for a registration that may have to be repeated."""
@@ -106,19 +107,22 @@ class Users:
         now = self._clock.now()
         if known is not None and known.expires_at > now:
             return known
+        changes = self._changes
         named = self._tokens.read(token)
         session = await self._sessions.get(named.id, now)
         account = (await self._store.get([named.user_id])).get(named.user_id) if session else None
         if session is None or account is None or session.user_id != named.user_id:
             raise Unauthenticated("The session has ended.", code="session_ended")
         actor = Actor(account.user.id, account.user.role, session.id, session.expires_at)
-        self._verified[token] = actor
+        if changes == self._changes:  # else it may have been closed while we looked
+            self._verified[token] = actor
         if len(self._verified) > VERIFIED:
             self._verified.popitem(last=False)
         return actor
 
     async def logout(self, actor: Actor) -> None:
         """Close the actor's session: its token is dead, its live streams end."""
+        self._changes += 1
         await self._sessions.close(actor.session_id)
         await self._ended([actor.session_id])
 
@@ -154,7 +158,7 @@ class Users:
         name: str | None,
         password: str | None,
         current_password: str | None,
-        version: int | None = None,
+        versions: Collection[int] | None = None,
     ) -> Account:
         """Change the actor's name or password; a new password ends all their other sessions."""
         errors = [
@@ -169,24 +173,25 @@ class Users:
             if not await self._passwords.verify(current_password or "", account.password_hash):
                 raise invalid("current_password", "is wrong" if current_password else "is required for a new password")
             hashed = await self._passwords.hash(password)
-        after = await self._save(actor.user_id, version, name=name, password_hash=hashed)
+        after = await self._save(actor.user_id, versions, name=name, password_hash=hashed)
         if hashed is not None:
             await self._ended(await self._sessions.close_others(actor.user_id, actor.session_id))
         return after
 
-    async def change_role(self, actor: Actor, user_id: UserId, role: Role, *, version: int | None = None) -> Account:
-        """Make somebody an admin or a member; the last admin stays one."""
+    async def change_role(
+        self, actor: Actor, user_id: UserId, role: Role, *, versions: Collection[int] | None = None
+    ) -> Account:
+        """Make somebody an admin or a member; Conflict for the last admin."""
         access.check(actor, Action.USER_ROLE)
-        if role is Role.MEMBER and await self._is_last_admin(user_id):
-            raise invalid("role", "is needed: there must be another admin first")
-        after = await self._save(user_id, version, role=role)
+        after = await self._save(user_id, versions, role=role)
+        self._changes += 1
         self._verified.clear()
         return after
 
     async def _save(
         self,
         user_id: UserId,
-        version: int | None,
+        versions: Collection[int] | None,
         *,
         name: str | None = None,
         role: Role | None = None,
@@ -194,8 +199,8 @@ class Users:
     ) -> Account:
         for _ in range(ATTEMPTS):
             account = await self.get(user_id)
-            if version is not None and version != account.version:
-                raise Stale(f"The user is at version {account.version}, not {version}.")
+            if versions is not None and account.version not in versions:
+                raise Stale(f"The user is at version {account.version} by now.")
             user = account.user
             user = msgspec.structs.replace(user, name=name or user.name, role=role or user.role)
             after = Account(
@@ -225,15 +230,8 @@ class Users:
         )
 
     async def _ended(self, session_ids: Sequence[str]) -> None:
+        self._changes += 1
         gone = set(session_ids)
         for token in [token for token, actor in self._verified.items() if actor.session_id in gone]:
             del self._verified[token]
         await self._push.publish([Message(f"session:{session_id}", b"") for session_id in session_ids])
-
-    async def _is_last_admin(self, user_id: UserId) -> bool:
-        after: UserId | None = None
-        while page := await self._store.find(after, 1_000):
-            if any(one.user.role is Role.ADMIN and one.user.id != user_id for one in page):
-                return False
-            after = page[-1].user.id
-        return True

@@ -48,9 +48,12 @@ class SqliteNotifications:
         parameters = (user_id, MAX_ID + 1 if before is None else before, limit)
         return _decode_all(await self._database.read(lambda tx: tx.value(statement, parameters)))
 
-    async def after(self, user_id: UserId, after: NotificationId, limit: int) -> Sequence[Notification]:
+    async def after(
+        self, user_id: UserId, after: NotificationId, limit: int, *, unread: bool = False
+    ) -> Sequence[Notification]:
         """See the port."""
-        return _decode_all(await self._database.read(lambda tx: tx.value(SQL["after"], (user_id, after, limit))))
+        statement = SQL["after_unread" if unread else "after"]
+        return _decode_all(await self._database.read(lambda tx: tx.value(statement, (user_id, after, limit))))
 
     async def last_id(self, user_id: UserId) -> NotificationId:
         """See the port."""

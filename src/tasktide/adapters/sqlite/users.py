@@ -53,7 +53,15 @@ class SqliteUsers:
         """See the port."""
         user = account.user
         row = (user.id, user.name, user.role, account.password_hash, account.version)
-        if not await self._database.run(lambda tx: tx.execute(SQL["save"], row).rowcount):
+
+        def work(transaction: Transaction) -> tuple[int, int | None]:
+            saved = transaction.execute(SQL["save"], row).rowcount
+            return saved, transaction.value(SQL["version"], (user.id,))
+
+        saved, version = await self._database.run(work)
+        if not saved and version == account.version - 1:
+            raise Conflict("There must be another admin first.", code="last_admin")
+        if not saved:
             raise Stale("The account has changed in the meantime.")
 
     async def get(self, user_ids: Collection[UserId]) -> dict[UserId, Account]:

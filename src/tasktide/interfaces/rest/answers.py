@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from litestar import Request, Response
@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from tasktide.domain import ids
-from tasktide.domain.errors import NotFound, Stale
+from tasktide.domain.errors import NotFound
 from tasktide.domain.replies import Reply
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.status import Problem
@@ -77,16 +77,14 @@ def tagged(request: Incoming, value: Any, version: int, status: int = 200) -> Re
     return encoded(value, status, {"etag": tag})
 
 
-def expected_version(request: Incoming) -> int | None:
-    """The version in If-Match; None without one or for `*`. Stale when it can be no version of ours."""
+def expected_versions(request: Incoming) -> frozenset[int] | None:
+    """The versions in If-Match; None without one or for `*`. A tag that can be no version of ours matches nothing."""
     given = request.headers.get("if-match")
     if given is None or given.strip() == "*":
         return None
-    tag = given.strip()
-    number = ids.parse(tag[1:-1]) if tag.startswith('"') and tag.endswith('"') else None
-    if number is None:
-        raise Stale(f"If-Match holds {given[:40]!r}, which is no version of this.")
-    return number
+    tags = [tag.strip() for tag in given.split(",")]
+    numbers = [ids.parse(tag[1:-1]) for tag in tags if tag.startswith('"') and tag.endswith('"')]
+    return frozenset(number for number in numbers if number is not None)
 
 
 def paged(request: Incoming, page: Any, next_cursor: str | None) -> Response[Any]:
@@ -95,7 +93,7 @@ def paged(request: Incoming, page: Any, next_cursor: str | None) -> Response[Any
     if next_cursor is not None:
         others = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
         query = urlencode([*others, ("cursor", next_cursor)])
-        headers["link"] = f'<{request.url.path}?{query}>; rel="next"'
+        headers["link"] = f'<{_path(request)}?{query}>; rel="next"'
     return encoded(page, headers=headers)
 
 
@@ -110,7 +108,7 @@ async def once(
     key = request.headers.get("idempotency-key")
     if key is None:
         return _response(await work(None), {})
-    route = f"{scope} {request.method} {request.url.path}"
+    route = f"{scope} {request.method} {_path(request)}"
     reply, was_replayed = await platform.idempotency.once(route, key, await request.body(), reserve, work)
     return _response(reply, {"idempotent-replayed": "true"} if was_replayed else {})
 
@@ -122,6 +120,11 @@ def reply(value: Any, status: int, headers: dict[str, str] | None = None) -> Rep
 
 def _response(kept: Reply, extra: dict[str, str]) -> Response[Any]:
     return Response(kept.body, status_code=kept.status, headers=kept.headers | extra, media_type="application/json")
+
+
+def _path(request: Incoming) -> str:
+    # Not request.url, which trips over a Host header that makes no sense.
+    return quote(request.scope["path"])
 
 
 def _names(header: str | None, tag: str) -> bool:

@@ -15,7 +15,7 @@ from tasktide.interfaces.rest.answers import (
     Incoming,
     Platforms,
     encoded,
-    expected_version,
+    expected_versions,
     once,
     problems,
     reply,
@@ -52,21 +52,21 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
 
 @post(
     "/auth/register",
-    status_code=200,
+    status_code=201,
     dto=Body[Registration],
     return_dto=None,
     opt={"public": True},
     tags=TAGS,
-    responses={200: ResponseSpec(User, generate_examples=False), **problems(400, 408, 409, 413, 415)},
+    responses={201: ResponseSpec(User, generate_examples=False), **problems(400, 408, 409, 413, 415)},
 )
 async def register(request: Incoming, data: JSONBody[Registration], platform: Platforms) -> Response[Any]:
     """Make an account. The first one is admin, later ones are members."""
 
     async def work(user_id: int | None) -> Reply:
         user = await platform.users.register(data.email, data.name, data.password, user_id=user_id)
-        return reply(user, 200)
+        return reply(user, 201, {"location": f"/users/{user.id}"})
 
-    return await once(request, platform, "anonymous", platform.users.reserve, work)
+    return await once(request, platform, f"email:{data.email.strip().lower()}", platform.users.reserve, work)
 
 
 @post(
@@ -116,7 +116,7 @@ async def change_me(request: Incoming, data: JSONBody[Profile], platform: Platfo
         name=None if data.name is UNSET else data.name,
         password=None if data.password is UNSET else data.password,
         current_password=None if data.current_password is UNSET else data.current_password,
-        version=expected_version(request),
+        versions=expected_versions(request),
     )
     return tagged(request, account.user, account.version)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from litestar.dto import AbstractDTO, DTOConfig, DTOFieldDefinition
@@ -17,7 +17,6 @@ T = TypeVar("T")
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MERGE_PATCH = "application/merge-patch+json"
-MOST_ERRORS = 100
 _WHERE = re.compile(r"(?P<what>.*?) - at `\$?(?P<path>.*)`", re.DOTALL)
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<field>.*)`", re.DOTALL)
 
@@ -32,15 +31,35 @@ def decode(body: bytes, kind: type[T] | Any, content_type: str | None, allowed: 
     if media_type(content_type) not in allowed:
         raise HttpError(415, f"Send the body as {' or '.join(allowed)}.", {"accept": ", ".join(allowed)})
     try:
+        body.decode()  # raw parts of a body are taken over unread, so their bytes are checked here
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as wrong:
+        _check_syntax(body, "The body")
         raise Invalid([field_error(wrong)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise HttpError(400, f"The body is not valid JSON: {wrong}.") from None
 
 
-def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int) -> list[T]:
-    """An array or lines of JSON as a list of a type; Invalid names the bad ones by index."""
+def _check_syntax(body: bytes | msgspec.Raw, what: str) -> None:
+    """HttpError 400 when it is no JSON at all: the decoder complains of the first wrong type before it has read on."""
+    try:
+        msgspec.json.decode(body)
+    except msgspec.ValidationError:
+        return
+    except (msgspec.DecodeError, RecursionError) as wrong:
+        raise HttpError(400, f"{what} is not valid JSON: {wrong}.") from None
+
+
+class Many(Generic[T]):
+    """The items of a batch, None for one that does not fit its type, and what is wrong with those."""
+
+    def __init__(self) -> None:
+        self.items: list[T | None] = []
+        self.errors: list[FieldError] = []
+
+
+def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int) -> Many[T]:
+    """An array or lines of JSON as items of a type. HttpError 400 when one is no JSON; Invalid for their number."""
     if media_type(content_type) == NDJSON:
         raws = [msgspec.Raw(line) for line in body.split(b"\n") if line.strip()]
     else:
@@ -48,21 +67,19 @@ def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int)
     if not 1 <= len(raws) <= most:
         raise Invalid([FieldError("body", f"must hold 1 to {most} items, not {len(raws)}")])
     decoder = msgspec.json.Decoder(kind)
-    items: list[T] = []
-    errors: list[FieldError] = []
+    many: Many[T] = Many()
     for index, raw in enumerate(raws):
         try:
-            items.append(decoder.decode(raw))
+            bytes(raw).decode()
+            many.items.append(decoder.decode(raw))
         except msgspec.ValidationError as wrong:
+            _check_syntax(raw, f"Item {index}")
             error = field_error(wrong)
-            errors.append(FieldError(f"[{index}].{error.field}", error.message))
+            many.items.append(None)
+            many.errors.append(FieldError(f"[{index}].{error.field}", error.message))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             raise HttpError(400, f"Item {index} is not valid JSON: {wrong}.") from None
-        if len(errors) == MOST_ERRORS:
-            break
-    if errors:
-        raise Invalid(errors)
-    return items
+    return many
 
 
 def field_error(wrong: msgspec.ValidationError) -> FieldError:

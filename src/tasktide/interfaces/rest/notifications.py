@@ -1,21 +1,35 @@
 """The inbox, direct notifications and preferences."""
 
+import zlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from tasktide.domain import events, paging
-from tasktide.domain.errors import invalid
+from tasktide.domain.errors import Stale, invalid
 from tasktide.domain.ids import MAX_ID, NotificationId
 from tasktide.domain.notifications import Notification, Preferences
 from tasktide.domain.replies import Reply
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.rest import operations
-from tasktide.interfaces.rest.answers import Incoming, Platforms, encoded, once, paged, path_id, problems, reply
+from tasktide.interfaces.rest.answers import (
+    Incoming,
+    Platforms,
+    encoded,
+    expected_versions,
+    once,
+    paged,
+    path_id,
+    problems,
+    reply,
+    tagged,
+)
 from tasktide.interfaces.rest.body import Body, decode_many
 from tasktide.usecases.notifications import DirectMessage, InboxPage
 
@@ -47,11 +61,10 @@ async def find_notifications(
     if after is None:
         page = await platform.notifications.newest(actor, unread=unread, cursor=cursor, limit=size)
         return paged(request, page, page.next_cursor)
-    if unread:
-        raise invalid("unread", "cannot be combined with after")
     if not 0 <= after <= MAX_ID:
         raise invalid("after", "must be a notification id, or 0")
-    page = await platform.notifications.after(actor, NotificationId(after), cursor=cursor, limit=size)
+    number = NotificationId(after)
+    page = await platform.notifications.after(actor, number, unread=unread, cursor=cursor, limit=size)
     return paged(request, page, page.next_cursor)
 
 
@@ -68,7 +81,8 @@ async def find_notifications(
 )
 async def send(request: Incoming, data: JSONBody[DirectMessage], platform: Platforms) -> Response[Any]:
     """Send a notification to some users, or to all. For admins."""
-    return await _send(request, platform, [data], many=False)
+    actor = actors.required(request.scope)
+    return await _once(request, platform, 1, lambda first: platform.notifications.send(actor, data, first_id=first))
 
 
 @post(
@@ -84,8 +98,13 @@ async def send(request: Incoming, data: JSONBody[DirectMessage], platform: Platf
 async def send_batch(request: Incoming, platform: Platforms) -> Response[Any]:
     """Send many notifications as a JSON array or as lines of JSON; all or nothing. For admins."""
     content_type = request.headers.get("content-type")
-    messages = decode_many(await request.body(), DirectMessage, content_type, platform.limits.batch_items)
-    return await _send(request, platform, messages, many=True)
+    many = decode_many(await request.body(), DirectMessage, content_type, platform.limits.batch_items)
+    actor = actors.required(request.scope)
+
+    async def send_all(first_id: int | None) -> int:
+        return await platform.notifications.send_many(actor, many.items, many.errors, first_id=first_id)
+
+    return await _once(request, platform, len(many.items), send_all)
 
 
 @post(
@@ -113,32 +132,40 @@ async def read_all(request: Incoming, platform: Platforms) -> None:
 )
 async def get_preferences(request: Incoming, platform: Platforms) -> Response[Any]:
     """What I want to hear over which channel."""
-    return encoded(await platform.notifications.preferences(actors.required(request.scope)))
+    matrix = await platform.notifications.preferences(actors.required(request.scope))
+    return tagged(request, matrix, _version(matrix))
 
 
 @put(
     "/notifications/preferences",
-    dto=Body[dict[str, dict[str, bool]]],
+    dto=Body[dict[str, Any]],
     return_dto=None,
     tags=TAGS,
-    responses={200: ResponseSpec(Preferences, generate_examples=False), **problems(400, 401, 408, 413, 415)},
+    responses={200: ResponseSpec(Preferences, generate_examples=False), **problems(400, 401, 408, 412, 413, 415)},
 )
-async def put_preferences(
-    request: Incoming, data: JSONBody[dict[str, dict[str, bool]]], platform: Platforms
-) -> Response[Any]:
+async def put_preferences(request: Incoming, data: JSONBody[dict[str, Any]], platform: Platforms) -> Response[Any]:
     """Set my matrix of channels and kinds; what is absent goes back to its default."""
-    return encoded(await platform.notifications.prefer(actors.required(request.scope), data))
-
-
-async def _send(request: Incoming, platform: Platform, messages: list[DirectMessage], *, many: bool) -> Response[Any]:
     actor = actors.required(request.scope)
+    versions = expected_versions(request)
+    if versions is not None and _version(await platform.notifications.preferences(actor)) not in versions:
+        raise Stale("The preferences have changed in the meantime.")
+    matrix = await platform.notifications.prefer(actor, data)
+    return tagged(request, matrix, _version(matrix))
 
+
+def _version(matrix: Preferences) -> int:
+    """A number that differs when the matrix does."""
+    return zlib.crc32(msgspec.json.encode(matrix, order="deterministic")) + 1
+
+
+async def _once(
+    request: Incoming, platform: Platform, count: int, send: Callable[[int | None], Awaitable[int]]
+) -> Response[Any]:
     async def work(first_id: int | None) -> Reply:
-        sent = await platform.notifications.send(actor, messages, first_id=first_id, many=many)
-        return reply(Sent(sent), 202)
+        return reply(Sent(await send(first_id)), 202)
 
-    scope = events.user(actor.user_id)
-    return await once(request, platform, scope, lambda: platform.notifications.reserve(len(messages)), work)
+    scope = events.user(actors.required(request.scope).user_id)
+    return await once(request, platform, scope, lambda: platform.notifications.reserve(count), work)
 
 
 ROUTES = [

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
-from tasktide.domain import fields, users
+from tasktide.domain import fields, paging, users
 from tasktide.domain.ids import MAX_ID
 from tasktide.domain.notifications import MESSAGE_LENGTH
 
@@ -82,7 +82,27 @@ _IF_NONE_MATCH: Json = _IF_MATCH | {
     "description": "304 when this is still the version.",
 }
 _KEYED = ("/auth/register", "/tasks", "/tasks/batch", "/notifications", "/notifications/batch")
-_TAGGED = ("/tasks/{task_id}", "/users/{user_id}", "/auth/me")
+_TAGGED = ("/tasks/{task_id}", "/users/{user_id}", "/auth/me", "/notifications/preferences")
+_LAST_EVENT_ID: Json = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "Resume behind this event.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
+}
+_PUBLIC = ("/auth/register", "/auth/login", "/health", "/livez", "/readyz", "/health/liveness", "/health/readiness",
+           "/metrics")  # fmt: skip
+_PARAMETERS: dict[str, Json] = {
+    "limit": {"minimum": 1, "maximum": paging.MAX_LIMIT},
+    "wait": {"minimum": 0, "maximum": 30},
+    "after": {"minimum": 0, "maximum": MAX_ID},
+    "sort": {"enum": [f"{sign}{sort}" for sort in paging.SORTS for sign in ("", "-")]},
+    "q": {"maxLength": 500},
+}
+_PROBLEM: Json = {
+    "description": "What went wrong.",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 _EVENTS: Json = {"type": "string", "description": "A stream of server-sent events."}
 
 
@@ -99,6 +119,7 @@ def describe(app: Litestar) -> bytes:
     for path, operations in whole["paths"].items():
         for method, operation in operations.items():
             _headers(path, method, operation)
+            _bodies(path, method, operation)
     return msgspec.json.encode(whole)
 
 
@@ -131,8 +152,25 @@ def _headers(path: str, method: str, operation: Json) -> None:
         operation["responses"]["304"] = {"description": "It is still at that version."}
     if path in _TAGGED and method in {"put", "patch", "delete"}:
         parameters.append(_IF_MATCH)
+    for parameter in parameters:
+        parameter.get("schema", {}).update(_PARAMETERS.get(parameter["name"], {}))
+
+
+def _bodies(path: str, method: str, operation: Json) -> None:
+    answers = operation["responses"]
+    if path in _PUBLIC:
+        operation["security"] = []
+    if method == "patch":
+        content = operation["requestBody"]["content"]
+        content["application/merge-patch+json"] = content["application/json"]
+    if path == "/metrics":
+        answers["200"]["content"]["text/plain"] = {"schema": {"type": "string"}}
     if path == "/events":
-        operation["responses"]["200"]["content"] = {"text/event-stream": {"schema": _EVENTS}}
-    for status, answer in operation["responses"].items():
+        operation["parameters"].append(_LAST_EVENT_ID)
+        answers["200"]["content"] = {"text/event-stream": {"schema": _EVENTS}}
+        answers |= dict.fromkeys(("401", "429", "503"), _PROBLEM)
+    answers.pop("400" if "requestBody" not in operation else "", None)
+    answers.setdefault("422", _PROBLEM)
+    for status, answer in answers.items():
         if answer.get("description") == "Additional response":
             answer["description"] = "Accepted." if status == "202" else "Done."

@@ -74,7 +74,7 @@ async def readiness(platform: Platforms) -> Response[Any]:
 )
 async def metrics(request: Incoming, platform: Platforms) -> Response[Any]:
     """Jobs done and their mean time as JSON; Prometheus text when the Accept header names it."""
-    accept = request.headers.get("accept", "*/*")
+    accept = request.headers.get("accept", "*/*").lower()
     if "text/plain" in accept or "application/openmetrics-text" in accept:
         body, content_type = platform.stats.prometheus(accept)
         return Response(body, headers={"content-type": content_type} | _NO_STORE, media_type=content_type)

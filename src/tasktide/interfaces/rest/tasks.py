@@ -23,7 +23,7 @@ from tasktide.interfaces.rest.answers import (
     Incoming,
     Platforms,
     encoded,
-    expected_version,
+    expected_versions,
     once,
     paged,
     path_id,
@@ -92,7 +92,7 @@ async def submit(request: Incoming, data: JSONBody[NewTask], platform: Platforms
 
     async def work(first_id: int | None) -> Reply:
         traceparent = traceparent_of(request)
-        [task] = await platform.tasks.submit(actor, [data], traceparent=traceparent, first_id=first_id)
+        task = await platform.tasks.submit(actor, data, traceparent=traceparent, first_id=first_id)
         return reply(task, 202, {"location": f"/tasks/{task.id}", "etag": f'"{task.version}"'})
 
     return await once(request, platform, events.user(actor.user_id), lambda: platform.tasks.reserve(1), work)
@@ -112,14 +112,18 @@ async def submit_batch(request: Incoming, platform: Platforms) -> Response[Any]:
     """Submit many tasks as a JSON array or as lines of JSON; all or nothing."""
     actor = actors.required(request.scope)
     content_type = request.headers.get("content-type")
-    drafts = decode_many(await request.body(), NewTask, content_type, platform.limits.batch_items)
+    many = decode_many(await request.body(), NewTask, content_type, platform.limits.batch_items)
 
     async def work(first_id: int | None) -> Reply:
         traceparent = traceparent_of(request)
-        tasks = await platform.tasks.submit(actor, drafts, traceparent=traceparent, first_id=first_id, many=True)
+        tasks = await platform.tasks.submit_many(
+            actor, many.items, many.errors, traceparent=traceparent, first_id=first_id
+        )
         return reply(Accepted(len(tasks), [task.id for task in tasks]), 202)
 
-    return await once(request, platform, events.user(actor.user_id), lambda: platform.tasks.reserve(len(drafts)), work)
+    return await once(
+        request, platform, events.user(actor.user_id), lambda: platform.tasks.reserve(len(many.items)), work
+    )
 
 
 @get("/tasks", tags=TAGS, responses={200: ResponseSpec(Page[Task], generate_examples=False), **problems(401)})
@@ -213,7 +217,7 @@ async def delete_task(request: Incoming, task_id: FromPath[str], platform: Platf
     await platform.tasks.delete(
         actors.required(request.scope),
         _task_id(task_id),
-        version=expected_version(request),
+        versions=expected_versions(request),
         traceparent=traceparent_of(request),
     )
 
@@ -290,7 +294,7 @@ async def _change(
         _task_id(task_id),
         data,
         replace=replace,
-        version=expected_version(request),
+        versions=expected_versions(request),
         traceparent=traceparent_of(request),
     )
     return tagged(request, task, task.version)

@@ -12,7 +12,7 @@ from tasktide.domain.ids import UserId
 from tasktide.domain.paging import Page
 from tasktide.domain.users import Role, User
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces.rest.answers import Incoming, Platforms, expected_version, paged, path_id, problems, tagged
+from tasktide.interfaces.rest.answers import Incoming, Platforms, expected_versions, paged, path_id, problems, tagged
 from tasktide.interfaces.rest.body import PatchBody
 
 TAGS = ["users"]
@@ -65,7 +65,7 @@ async def change_role(
         actors.required(request.scope),
         UserId(path_id(user_id, "user")),
         data.role,
-        version=expected_version(request),
+        versions=expected_versions(request),
     )
     return tagged(request, account.user, account.version)
 

@@ -27,10 +27,11 @@ async def events(request: Request[Any, Any, Any], platform: NamedDependency[Plat
     actor = actors.required(request.scope)
     live = await platform.live.open(actor, _last_event_id(request.headers.get("last-event-id")))
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return Stream(_frames(live, platform), media_type="text/event-stream", headers=headers)
+    trace_id = str(request.scope.get("trace_id"))
+    return Stream(_frames(live, platform, trace_id), media_type="text/event-stream", headers=headers)
 
 
-async def _frames(live: LiveStream, platform: Platform) -> AsyncIterator[bytes]:
+async def _frames(live: LiveStream, platform: Platform, trace_id: str) -> AsyncIterator[bytes]:
     platform.stats.listeners("sse", 1)
     reading: asyncio.Task[Any] | None = None
     try:
@@ -45,7 +46,7 @@ async def _frames(live: LiveStream, platform: Platform) -> AsyncIterator[bytes]:
             items, reading = reading.result(), None
             yield b"".join(b"id: %d\nevent: notification\ndata: %b\n\n" % (one.cursor, one.body) for one in items)
     except TasktideError as error:
-        yield b"event: error\ndata: %b\n\n" % status.problem(error, "")[2]
+        yield b"event: error\ndata: %b\n\n" % status.problem(error, trace_id)[2]
     finally:
         if reading is not None:
             reading.cancel()

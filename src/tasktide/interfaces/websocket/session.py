@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from tasktide.domain.errors import Invalid, TasktideError
+from tasktide.domain.errors import Invalid, TasktideError, Unauthenticated
 from tasktide.domain.ids import MAX_ID, NotificationId, UserId
+from tasktide.domain.users import Actor
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
 from tasktide.interfaces.platform import Platform
+from tasktide.usecases.admission import refusal
 from tasktide.usecases.live import LiveStream
 
 Message = MutableMapping[str, Any]
@@ -54,8 +56,9 @@ class _Slow(Exception):  # noqa: N818
 class Session:
     """One socket. Reading frames and sending notifications go on side by side; the first to end ends both."""
 
-    def __init__(self, platform: Platform, receive: Receive, send: Send) -> None:
+    def __init__(self, platform: Platform, address: str, receive: Receive, send: Send) -> None:
         self._platform = platform
+        self._address = address
         self._receive = receive
         self._raw_send = send
 
@@ -80,7 +83,7 @@ class Session:
     async def _talk(self) -> None:
         async with asyncio.timeout(self._platform.limits.authenticate_s):
             frame = await self._authentication()
-        actor = await actors.resolve_token(self._platform.users, frame.token.removeprefix("Bearer ").strip())
+        actor = await self._admitted(frame.token.removeprefix("Bearer ").strip())
         after = None if frame.after is None else NotificationId(frame.after)
         live = await self._platform.live.open(actor, after)
         try:
@@ -88,6 +91,23 @@ class Session:
             await self._both(self._hear(), self._tell(live))
         finally:
             live.close()
+
+    async def _admitted(self, token: str) -> Actor:
+        """The actor behind the token; sign-ins count as requests do, failed ones for the address."""
+        admission = self._platform.admission
+        actor: Actor | None = None
+        failure: TasktideError | None = None
+        try:
+            actor = await actors.resolve_token(self._platform.users, token)
+        except Unauthenticated as failed:
+            failure = failed
+        if admission.enabled:
+            verdict = await admission.admit(actor, self._address)
+            if not verdict.allowed:
+                raise refusal(verdict)
+        if actor is None:
+            raise failure or Unauthenticated("The token is not valid.")
+        return actor
 
     async def _authentication(self) -> Authenticate:
         while True:

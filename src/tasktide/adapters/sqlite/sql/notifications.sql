@@ -41,6 +41,13 @@ SELECT json_group_array(json_object(
     'message', message, 'created_at', created_at, 'read_at', read_at))
 FROM (SELECT * FROM notifications WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?)
 
+-- name: after_unread
+-- As after, the unread ones alone. notifications_unread.
+SELECT json_group_array(json_object(
+    'id', id, 'user_id', user_id, 'kind', kind, 'task_id', task_id,
+    'message', message, 'created_at', created_at, 'read_at', read_at))
+FROM (SELECT * FROM notifications WHERE user_id = ? AND id > ? AND read_at IS NULL ORDER BY id LIMIT ?)
+
 -- name: last
 -- The newest id. notifications_by_user.
 SELECT coalesce(max(id), 0) FROM notifications WHERE user_id = ?

@@ -4,8 +4,13 @@ INSERT INTO users (id, email, name, role, created_at, password_hash, version)
 SELECT ?1, ?2, ?3, iif(EXISTS (SELECT 1 FROM users), ?4, 'admin'), ?5, ?6, ?7
 
 -- name: save
--- Replaces an account of the version before. Write lock; primary key.
+-- Replaces an account of the version before, unless that would leave no admin. Write lock; primary key.
 UPDATE users SET name = ?2, role = ?3, password_hash = ?4, version = ?5 WHERE id = ?1 AND version = ?5 - 1
+AND (role <> 'admin' OR ?3 = 'admin' OR EXISTS (SELECT 1 FROM users AS u WHERE u.role = 'admin' AND u.id <> ?1))
+
+-- name: version
+-- The version of an account. Primary key.
+SELECT version FROM users WHERE id = ?
 
 -- name: get
 -- Accounts by id (JSON array), as one JSON array. Primary key.
