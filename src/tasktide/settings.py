@@ -199,7 +199,10 @@ def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settin
 
     An empty variable counts as unset.
     """
-    from_file = {} if env_file is None else {k: v for k, v in dotenv_values(env_file).items() if v is not None}
+    try:
+        from_file = {} if env_file is None else {k: v for k, v in dotenv_values(env_file).items() if v is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{env_file} cannot be read: {error}"]) from None
     given = from_file | dict(environment)
     values: dict[str, Any] = {}
     mistakes = []

@@ -88,7 +88,7 @@ async def test_settled_waits_for_the_commit(engine: Engine) -> None:
 
 
 async def test_trim_forgets_only_what_is_old_and_read_by_all(engine: Engine) -> None:
-    slow, fast = engine.log.reader(TOPIC, "slow"), engine.log.reader(TOPIC, "fast")
+    slow, fast = engine.log.reader(TOPIC, "fanout"), engine.log.reader(TOPIC, "fast")
     await engine.log.append(records(1, 2))
     await fast.commit((await fast.read(10, 0))[-1].position)
     found = await slow.read(1, 0)
@@ -101,6 +101,25 @@ async def test_trim_forgets_only_what_is_old_and_read_by_all(engine: Engine) -> 
     assert await engine.log.trim(cutoff) == 0
     await engine.log.append(records(3, 3))
     assert [one.value for one in await slow.read(10, 0)] == [b"value-3"], "positions go on after a trim"
+
+
+async def test_trim_keeps_what_a_reader_that_never_ran_must_read(engine: Engine) -> None:
+    await engine.log.append([*records(1, 2), *records(1, 1, "task.output")])
+    assert await engine.log.trim(later(engine.clock.now(), 1)) == 1, "nobody must read task.output"
+    fanout = engine.log.reader(TOPIC, "fanout")
+    found = await fanout.read(10, 0)
+    assert len(found) == 2
+    await fanout.commit(found[-1].position)
+    assert await engine.log.trim(later(engine.clock.now(), 1)) == 1
+
+
+async def test_a_damaged_batch_is_one_record_that_nobody_can_decode(engine: Engine) -> None:
+    await engine.log.append(records(1, 1))
+    await engine.log.append(records(2, 3))
+    damage = "UPDATE log_batches SET body = ? WHERE last_offset = 1"
+    await engine.base.run(lambda tx: tx.execute(damage, (b"\xc1garbage",)))
+    found = await engine.log.reader(TOPIC, "a").read(10, 0)
+    assert [one.value for one in found] == [b"\xc1garbage", b"value-2", b"value-3"]
 
 
 async def test_appends_of_many_callers_keep_the_order_of_each(engine: Engine) -> None:
@@ -142,7 +161,7 @@ async def test_what_another_process_appends_is_read_too(tmp_path: Path) -> None:
         await server.log.append(records(1, 1))
         await tool.log.append(records(2, 2))
         await server.log.append(records(3, 3))
-        values = []
+        values: list[bytes] = []
         while len(values) < 3:
             values += [one.value for one in await reader.read(10, 0.05)]
         assert values == [b"value-1", b"value-2", b"value-3"]

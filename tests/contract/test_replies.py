@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from support.engines import Engine, open_engine
+from tasktide.domain.errors import Unavailable
 from tasktide.domain.replies import Claim, Reply
 from tasktide.domain.times import later
 
@@ -26,6 +29,21 @@ async def test_a_released_key_is_taken_over_with_its_ids_or_forgotten(engine: En
     assert await engine.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5, running=True)
     await engine.replies.release("k", forget=True)
     assert await engine.replies.claim("k", b"d", 9, expires) is None
+
+
+async def test_a_key_whose_end_could_not_be_written_is_not_running(engine: Engine) -> None:
+    expires = later(engine.clock.now(), 60)
+    await engine.replies.claim("k", b"d", 5, expires)
+    run = engine.base.run
+
+    async def full(_work: object) -> None:
+        raise Unavailable("sqlite", "the disk is full")
+
+    engine.base.run = full  # type: ignore[assignment, method-assign]
+    with pytest.raises(Unavailable):
+        await engine.replies.release("k", forget=False)
+    engine.base.run = run  # type: ignore[method-assign]
+    assert await engine.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5)
 
 
 async def test_an_expired_key_is_free(engine: Engine) -> None:

@@ -88,12 +88,13 @@ async def test_poison_is_parked_and_its_neighbours_go_through(engine: Engine, ca
 async def test_an_engine_that_is_away_is_waited_for(engine: Engine, case: Case) -> None:
     await feed(engine, case, NUMBERS)
     pipeline = case.build(engine)
-    away = True
+    away = asyncio.Event()
+    away.set()
     run, refused = engine.base.run, 0
 
     async def flaky(work: Any) -> Any:
         nonlocal refused
-        if away:
+        if away.is_set():
             refused += 1
             raise Unavailable("sqlite", "away")
         return await run(work)
@@ -107,7 +108,7 @@ async def test_an_engine_that_is_away_is_waited_for(engine: Engine, case: Case) 
     await until(has_tried)
     assert pipeline.stalled
     assert not task.done()
-    away = False
+    away.clear()
     await run_until_done(engine, case, pipeline, NUMBERS)
     assert not pipeline.stalled
     assert await engine.letters.find(0, 10) == []
@@ -166,7 +167,7 @@ async def test_stopping_while_the_engine_is_away_ends_at_once(engine: Engine, ca
         raise Unavailable("sqlite", "away")
 
     run = engine.base.run
-    engine.base.run = away  # type: ignore[method-assign]
+    engine.base.run = away  # type: ignore[assignment, method-assign]
     task = pipeline.start()
     await asyncio.sleep(0.02)
     async with asyncio.timeout(5):

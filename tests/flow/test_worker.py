@@ -102,11 +102,23 @@ async def raises_its_own_timeout(_payload: Any, _context: Context) -> None:
 
 
 async def raises_the_unspeakable(_payload: Any, _context: Context) -> None:
-    class Odd(Exception):  # noqa: N818
+    class Odd(Exception):
         def __str__(self) -> str:
             raise ValueError("cannot even say it")
 
     raise Odd
+
+
+async def cancels_itself(_payload: Any, _context: Context) -> None:
+    raise asyncio.CancelledError
+
+
+async def interrupts(_payload: Any, _context: Context) -> None:
+    raise KeyboardInterrupt
+
+
+def stops_iterating(_payload: Any, _context: Context) -> None:
+    raise StopIteration
 
 
 @pytest.mark.parametrize(
@@ -122,6 +134,9 @@ async def raises_the_unspeakable(_payload: Any, _context: Context) -> None:
         (returns_too_much, "ValueError: the result is 1003 bytes of JSON, more than 1000"),
         (raises_its_own_timeout, "TimeoutError: upstream was slow"),
         (raises_the_unspeakable, "Odd"),
+        (cancels_itself, "CancelledError: "),
+        (interrupts, "KeyboardInterrupt: "),
+        (stops_iterating, "HandlerFailed: StopIteration: "),
     ],
 )
 async def test_a_handler_that_fails_fails_its_job_alone(
@@ -255,7 +270,7 @@ async def test_a_job_that_kills_its_worker_ends_as_failed_and_its_neighbours_as_
     for before, after in zip(jobs, started, strict=True):
         event = events.changed(before, after, events.WORKER)
         await engine.tasks.commit([Change(task_id=before.id, expected_version=1, after=after, event=event)])
-    # The worker died with both in progress. It dies again each time the killer is begun.
+    # The worker died with both in progress, and dies again each time the killer is begun.
     killed = 0
     while (await current(engine, 1)).status.is_open:
         begun = asyncio.Event()
@@ -273,7 +288,6 @@ async def test_a_job_that_kills_its_worker_ends_as_failed_and_its_neighbours_as_
 
         await until(is_over)
         killed += dying.done()
-        dying.cancel()
         everything = asyncio.all_tasks() - {asyncio.current_task()}
         for one in everything:
             one.cancel()
@@ -283,6 +297,99 @@ async def test_a_job_that_kills_its_worker_ends_as_failed_and_its_neighbours_as_
     assert (failed.status, failed.error, failed.attempts, killed) == (Status.FAILED, WORKER_DIED, 3, 2)
     async with running(engine, {"good": Handler(name="good", run=fine)}):
         assert (await finished(engine, 2)).status is Status.DONE
+
+
+async def test_jobs_of_a_dead_worker_go_on_together(engine: Engine) -> None:
+    jobs = [make.task(number, handler="together") for number in range(1, 4)]
+    await engine.tasks.insert([make.entry(job) for job in jobs])
+    for before in jobs:
+        after = tasks.start(before, make.NOW)
+        event = events.changed(before, after, events.WORKER)
+        await engine.tasks.commit([Change(task_id=before.id, expected_version=1, after=after, event=event)])
+    meeting = asyncio.Barrier(3)
+
+    async def together(_payload: Any, _context: Context) -> None:
+        await meeting.wait()
+
+    async with running(engine, {"together": Handler(name="together", run=together, timeout_s=10)}):
+        done = [await finished(engine, number) for number in range(1, 4)]
+    assert [(task.status, task.attempts) for task in done] == [(Status.DONE, 2)] * 3
+
+
+async def test_a_thread_that_hangs_is_replaced_and_waiting_for_one_is_not_running(engine: Engine) -> None:
+    release = threading.Event()
+
+    def blocks(payload: Any, _context: Context) -> Any:
+        if payload == "hang":
+            release.wait(30)
+        else:
+            time.sleep(0.06)
+        return payload
+
+    made = {"blocks": Handler(name="blocks", run=blocks, timeout_s=0.1)}
+    jobs = [make.task(n, handler="blocks", max_attempts=1, payload=Raw(b'"hang"')) for n in range(1, 6)]
+    jobs += [make.task(n, handler="blocks", max_attempts=1, payload=Raw(b"1")) for n in range(6, 20)]
+    async with running(engine, made, concurrency=50):
+        await submit(engine, *jobs)
+        ends = [(await finished(engine, number)).status for number in range(1, 20)]
+    release.set()
+    assert ends == [Status.FAILED] * 5 + [Status.DONE] * 14
+
+
+async def test_a_blocked_handler_gives_way_to_others(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "WINDOW", 20)
+    monkeypatch.setattr(process, "BLOCKED_S", 0.05)
+    go = asyncio.Event()
+
+    async def slow(_payload: Any, _context: Context) -> None:
+        await go.wait()
+
+    async def fine(payload: Any, _context: Context) -> Any:
+        return payload
+
+    made = {
+        "slow": Handler(name="slow", run=slow, timeout_s=60, concurrency=1),
+        "fine": Handler(name="fine", run=fine, timeout_s=60),
+    }
+    async with running(engine, made):
+        await submit(engine, *(make.task(n, handler="slow") for n in range(1, 41)))
+        await submit(engine, make.task(50, handler="fine"))
+        assert (await finished(engine, 50)).status is Status.DONE
+        put_off = await engine.tasks.alarms(make.FAR, 100)
+        assert put_off
+        assert all(task.status is Status.PENDING and must_wake for task, must_wake, _ in put_off)
+        go.set()
+
+
+async def test_an_outcome_is_stored_however_often_the_job_is_edited_meanwhile(engine: Engine) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def gated(_payload: Any, _context: Context) -> int:
+        begun.set()
+        await go.wait()
+        return 42
+
+    commit, edits = engine.tasks.commit, 0
+
+    async def contended(changes: Any) -> Any:
+        nonlocal edits
+        finishing = any(change.after and change.after.status is Status.DONE for change in changes)
+        if finishing and edits < 30:
+            edits += 1
+            before = await current(engine, 1)
+            after = tasks.edit(before, {"title": f"Edit {edits}"}, make.NOW)
+            event = events.changed(before, after, "user:1")
+            edit = Change(task_id=before.id, expected_version=before.version, after=after, event=event)
+            await commit([edit])
+        return await commit(changes)
+
+    engine.tasks.commit = contended  # type: ignore[method-assign]
+    async with running(engine, {"gated": Handler(name="gated", run=gated, timeout_s=60)}), asyncio.timeout(20):
+        await submit(engine, make.task(1, handler="gated"))
+        await begun.wait()
+        go.set()
+        done = await finished(engine, 1)
+    assert (done.title, done.status) == ("Edit 30", Status.DONE)
 
 
 async def test_a_handler_is_never_run_more_often_at_once_than_it_allows(engine: Engine) -> None:

@@ -21,7 +21,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def admin(address: str) -> Iterator[Person]:
     person = Person(address, "admin")
     yield person
-    person.http.close()
+    person.close()
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def ann(address: str, admin: Person) -> Iterator[Person]:
     """A member; each test has its own."""
     person = Person(address, f"ann{next(_numbers)}")
     yield person
-    person.http.close()
+    person.close()
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def bob(address: str, admin: Person) -> Iterator[Person]:
     """Another member."""
     person = Person(address, f"bob{next(_numbers)}")
     yield person
-    person.http.close()
+    person.close()
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ PROTECTED = [
     ("DELETE", "/letters/1"),
 ]  # fmt: skip
 PUBLIC = {
-    "/auth/register", "/auth/login", "/health", "/health/liveness", "/health/readiness", "/livez", "/readyz", "/metrics",
+    "/auth/register", "/auth/login", "/health", "/health/liveness", "/health/readiness", "/livez", "/readyz",
+    "/metrics",
 }  # fmt: skip
 
 
@@ -178,4 +179,4 @@ def test_a_client_that_sends_its_body_too_slowly_is_answered(tmp_path: Path) -> 
         with ann.listen() as live:
             live.send('{"type": "ping"}')
             assert receive(live) == {"type": "pong"}
-        ann.http.close()
+        ann.close()

@@ -9,6 +9,7 @@ from typing import Any
 from support import make
 from support.engines import Engine
 from tasktide.adapters.prometheus.metrics import PrometheusMetrics
+from tasktide.adapters.system.threads import DaemonThreads
 from tasktide.domain import events
 from tasktide.domain.events import Planned
 from tasktide.domain.handlers import Context, Handler, handler
@@ -71,7 +72,7 @@ def processing(engine: Engine, handlers: dict[str, Handler]) -> Processing:
         random=Random(1),
         handlers=handlers,
         result_bytes=1_000,
-        threads=4,
+        threads=DaemonThreads(4),
     )
 
 

@@ -65,6 +65,7 @@ class Person:
 
     def __init__(self, address: str, name: str) -> None:
         self.address = address
+        self._clients: list[httpx.Client] = []
         self.email = f"{name}@example.org"
         with httpx.Client(base_url=address, timeout=30) as anonymous:
             body = {"email": self.email, "name": name.title(), "password": PASSWORD}
@@ -82,7 +83,19 @@ class Person:
         return token
 
     def client(self, token: str) -> httpx.Client:
-        return httpx.Client(base_url=self.address, headers={"authorization": f"Bearer {token}"}, timeout=30)
+        client = httpx.Client(base_url=self.address, headers={"authorization": f"Bearer {token}"}, timeout=60)
+        self._clients.append(client)
+        return client
+
+    def move(self, address: str) -> None:
+        """The server is somewhere else now."""
+        self.address = address
+        self.http = self.client(self.token)
+
+    def close(self) -> None:
+        """Close all clients."""
+        for client in self._clients:
+            client.close()
 
     def submit(self, **body: Any) -> dict[str, Any]:
         answer = self.http.post("/tasks", json=body)

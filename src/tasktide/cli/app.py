@@ -90,8 +90,14 @@ def _run(names: list[str], modules: list[str] | None, host: str | None, port: in
     chosen = context.settings(host=host, port=port)
     chosen = context.settings(host=host, port=port, app=(*chosen.app, *(modules or ())))
     logs.configure(chosen.log_level)
+
+    async def until_stopped() -> None:
+        await roles.run(chosen, names, lambda address: _ready(address, chosen))
+        # All is stored and closed. A handler that will not end must not hold up the process, so nothing is waited for.
+        context.leave()
+
     try:
-        context.run(roles.run(chosen, names, lambda address: _ready(address, chosen)))
+        context.run(until_stopped())
     except PortInUse as taken:
         context.fail(str(taken), context.CANNOT_START)
 

@@ -24,37 +24,37 @@ class TasktideError(Exception):
             self.code = code
 
 
-class NotFound(TasktideError):  # noqa: N818 - the house names errors by what happened
+class NotFound(TasktideError):
     """There is no such thing, or none that this caller may know of."""
 
     code = "not_found"
 
 
-class Conflict(TasktideError):  # noqa: N818
+class Conflict(TasktideError):
     """The thing is in a state that does not allow this."""
 
     code = "conflict"
 
 
-class Stale(TasktideError):  # noqa: N818
+class Stale(TasktideError):
     """The caller's version of the thing is not the current one."""
 
     code = "stale_version"
 
 
-class Forbidden(TasktideError):  # noqa: N818
+class Forbidden(TasktideError):
     """The caller is known, and may not do this."""
 
     code = "forbidden"
 
 
-class Unauthenticated(TasktideError):  # noqa: N818
+class Unauthenticated(TasktideError):
     """The caller is not known: no token, a bad one or a dead one."""
 
     code = "unauthenticated"
 
 
-class Invalid(TasktideError):  # noqa: N818
+class Invalid(TasktideError):
     """The input can be read, and says something that cannot be."""
 
     code = "invalid"
@@ -64,7 +64,7 @@ class Invalid(TasktideError):  # noqa: N818
         self.errors = tuple(errors)
 
 
-class Limited(TasktideError):  # noqa: N818
+class Limited(TasktideError):
     """The caller asked too often; `retry_after_s` tells when to come back."""
 
     code = "rate_limited"
@@ -74,7 +74,7 @@ class Limited(TasktideError):  # noqa: N818
         self.retry_after_s = retry_after_s
 
 
-class Unavailable(TasktideError):  # noqa: N818
+class Unavailable(TasktideError):
     """An engine is away, full or too busy. Nothing was accepted, or the caller cannot know: repeat it."""
 
     code = "unavailable"

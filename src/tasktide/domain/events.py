@@ -21,7 +21,14 @@ TASK_EVENTS = "task.events"
 TASK_INPUT = "task.input"
 TASK_OUTPUT = "task.output"
 NOTIFICATION_EVENTS = "notification.events"
-TOPICS = (TASK_INGESTED, TASK_EVENTS, TASK_INPUT, TASK_OUTPUT, NOTIFICATION_EVENTS)
+# Who must have read a topic before its records may go, whether or not they have run yet.
+READERS: Mapping[str, tuple[str, ...]] = {
+    TASK_INGESTED: ("ingest",),
+    TASK_EVENTS: ("fanout",),
+    TASK_INPUT: ("worker",),
+    TASK_OUTPUT: (),
+    NOTIFICATION_EVENTS: ("inbox",),
+}
 
 TaskEventType = Literal[
     "task.created",

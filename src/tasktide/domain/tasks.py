@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 from tasktide.domain.errors import Conflict
 from tasktide.domain.ids import TaskId, UserId
-from tasktide.domain.times import NEVER, Timestamp, later
+from tasktide.domain.times import EPOCH, NEVER, Timestamp, later
 
 DEFAULT_HANDLER = "reverse"
 DEFAULT_MAX_ATTEMPTS = 3
@@ -130,14 +130,17 @@ def give_up(task: Task, error: str, now: Timestamp) -> Task:
 
 def hand_back(task: Task, now: Timestamp) -> Task:
     """The job pending again, its attempt unspent: the worker stopped before the handler was through."""
-    waiting = {"status": Status.PENDING, "attempts": task.attempts - 1, "run_at": now, "started_at": None}
+    waiting = {"status": Status.PENDING, "attempts": task.attempts - 1, "started_at": None}
     return _next(task, now, waiting)
 
 
-def wake_at(task: Task, now: Timestamp) -> Timestamp | None:
-    """When a worker should be told of this job (`now`: at once), or None when there is nothing to tell."""
+def wake_at(task: Task) -> Timestamp | None:
+    """When a worker should be told of this job, or None when there is nothing to tell.
+
+    What is due at once is due since ever, so that a clock set back does not make it wait.
+    """
     if task.is_job and task.status is Status.PENDING:
-        return max(task.run_at or now, now)
+        return task.run_at or EPOCH
     return None
 
 

@@ -1,6 +1,7 @@
 """The worker: reads `task.input`, runs handlers, stores outcomes."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
@@ -26,13 +27,22 @@ WINDOW = 10_000
 # Attempts claimed and not yet stored as finished, however fast their handlers are.
 UNSTORED = 2_000
 # A stopping worker lets its handlers run on for so long, then hands their jobs back.
-FINISH_S = 5.0
+FINISH_S = 4.0
+# A handler that does not end even when it is cancelled is given up after this time.
+CANCEL_S = 1.0
+# How long a job that was interrupted twice is watched alone: what kills its worker mostly does it at once.
+ALONE_S = 5.0
+# A full waiting room of which so little is claimed in this time is blocked by a slow handler; the newest half of
+# that handler's orders goes back to the store for a while, so that others come in.
+BLOCKED_S = 2.0
+BLOCKED_CLAIMS = 100
+PUT_OFF_S = 30.0
 
 
 class Worker(Consumer):
     """A record is committed once its job is claimed: from then on the store remembers it, not the log.
 
-    What a dead worker had claimed is found in the store at the start and run alone, one by one.
+    What a dead worker had claimed is found in the store at the start.
     """
 
     def __init__(
@@ -61,6 +71,8 @@ class Worker(Consumer):
         self._finished: list[Outcome] = []
         self._changed = asyncio.Event()
         self._unstored = 0
+        self._claimed = 0
+        self._stuck = False
 
     async def work(self) -> None:
         """Read, claim, run, store, until asked to stop; then hand back what is not finished in time."""
@@ -70,7 +82,7 @@ class Worker(Consumer):
             self._spawn(self._heed_cancellations()),
             self._spawn(self._stop.wait()),
         ]
-        ended = [self._spawn(self._claim()), self._spawn(self._run_alone(orphans))]
+        ended = [self._spawn(self._claim()), self._spawn(self._recover(orphans))]
         storing = self._spawn(self._store())
         parts = [*cut, *ended, storing]
         try:
@@ -101,7 +113,7 @@ class Worker(Consumer):
     async def _read(self) -> None:
         while not self.stopping:
             if not self._waiting.room:
-                await self._wait()
+                await self._make_room()
                 continue
             found = await self.read(min(BATCH, self._waiting.room))
             now_s = self._clock.monotonic()
@@ -113,6 +125,23 @@ class Worker(Consumer):
                     self._waiting.add(record, event.data, now_s)
             if found:
                 self._changed.set()
+
+    async def _make_room(self) -> None:
+        claimed = self._claimed
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BLOCKED_S):
+                while not self._waiting.room and not self.stopping:
+                    await self._wait()
+        if self._waiting.room or self._claimed - claimed >= BLOCKED_CLAIMS or self.stopping:
+            return
+        newest = self._waiting.evict()
+        self.logger.warning("orders put off", handler=newest[0].work.handler, count=len(newest), for_s=PUT_OFF_S)
+        for first in range(0, len(newest), BATCH):
+            some = newest[first : first + BATCH]
+            await self.keep_trying(lambda: self._processing.put_off([one.work for one in some], PUT_OFF_S))  # noqa: B023
+            for one in some:
+                self._watermark.done(one.position)
+        self._changed.set()
 
     async def _claim(self) -> None:
         committed = 0
@@ -128,6 +157,7 @@ class Worker(Consumer):
             if self._watermark.position != committed:
                 committed = self._watermark.position
                 await self.keep_trying(lambda: self.reader.commit(committed))  # noqa: B023 - awaited within the turn
+            self._claimed += len(ready)
             self.metrics.handled(self.name, len(ready), time.perf_counter() - began)
 
     async def _claim_or_split(self, some: Sequence[Waiting]) -> None:
@@ -176,7 +206,7 @@ class Worker(Consumer):
             self._changed.set()
 
     async def _store(self) -> None:
-        while not (self.stopping and not self._running and not self._finished):
+        while not (self.stopping and not self._finished and (self._stuck or not self._running)):
             if not self._finished:
                 await self._wait()
                 continue
@@ -206,17 +236,31 @@ class Worker(Consumer):
                 failed = Outcome(outcome.task, error=f"Its outcome could not be stored: {type(error).__name__}.")
                 await self.keep_trying(lambda: self._processing.finish([failed]))  # noqa: B023
 
-    async def _run_alone(self, orphans: list[Task]) -> None:
+    async def _recover(self, orphans: Sequence[Task]) -> None:
+        """Begin anew with the jobs of a dead worker.
+
+        Those that were interrupted once go on together. One that was interrupted again runs alone for a
+        moment, so that a job that kills its worker takes no neighbour's last attempt with it.
+        """
         if orphans:
             self.logger.warning("jobs of a dead worker", count=len(orphans))
-        for task in orphans:
-            attempt = await self.keep_trying(lambda: self._processing.reclaim(task))  # noqa: B023
-            if attempt is not None:
+        twice = [task for task in orphans if 1 < task.attempts < task.max_attempts]
+        alone = {task.id for task in twice}
+        for attempt in await self._reclaim([task for task in orphans if task.id not in alone]):
+            self._begin(attempt)
+        for task in twice:
+            for attempt in await self._reclaim([task]):
                 self._begin(attempt)
-            while task.id in self._running and not self.stopping:
-                await self._wait()
+            alone_until = self._clock.monotonic() + ALONE_S
+            while task.id in self._running and self._clock.monotonic() < alone_until and not self.stopping:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ALONE_S):
+                        await self._wait()
             if self.stopping:
                 return
+
+    async def _reclaim(self, orphans: Sequence[Task]) -> list[Attempt]:
+        return await self.keep_trying(lambda: self._processing.reclaim(orphans)) if orphans else []
 
     async def _heed_cancellations(self) -> None:
         subscription = self._push.subscribe([CANCELLED_JOBS])
@@ -240,7 +284,10 @@ class Worker(Consumer):
             for task in late:
                 task.cancel()
             if late:
-                await asyncio.wait(late)
+                _, stuck = await asyncio.wait(late, timeout=CANCEL_S)
+                if stuck:
+                    self.logger.error("handlers do not stop", count=len(stuck))
+                    self._stuck = True
         self._changed.set()
 
     async def _wait(self) -> None:

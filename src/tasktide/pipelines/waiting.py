@@ -62,6 +62,17 @@ class WaitingRoom:
         self._size -= len(taken)
         return taken
 
+    def evict(self) -> list[Waiting]:
+        """Take out the least urgent half of the handler that has most waiting."""
+        heap = max(self._by_handler.values(), key=len)
+        ranked = sorted(heap)
+        half = len(ranked) // 2
+        self._by_handler[ranked[0].work.handler] = ranked[:half]
+        if not half:
+            del self._by_handler[ranked[0].work.handler]
+        self._size -= len(ranked) - half
+        return ranked[half:]
+
 
 class Watermark:
     """Which position may be committed when works are done out of order: the last one before the first undone."""

@@ -75,7 +75,10 @@ class Log(Protocol):
         ...
 
     async def trim(self, before: Timestamp) -> int:
-        """Forget records older than that and committed by every group of their topic; how many went."""
+        """Forget records older than that and committed by every group of their topic; how many batches went.
+
+        A group that must read a topic (`events.READERS`) holds its records even before it has run once.
+        """
         ...
 
     async def ping(self) -> None:

@@ -10,11 +10,11 @@ import uvicorn
 from tasktide.interfaces.gate import App
 from tasktide.settings import Settings
 
-# Requests under way may finish within this time; live streams are closed at once.
-DRAIN_S = 4
+# Requests under way may finish within this time.
+DRAIN_S = 3
 
 
-class PortInUse(Exception):  # noqa: N818
+class PortInUse(Exception):
     """Somebody else listens there."""
 
 

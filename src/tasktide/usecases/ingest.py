@@ -23,7 +23,7 @@ class Ingest:
     def _entry(self, submission: TaskIngested) -> Entry:
         task = submission.data
         now = self._clock.now()
-        wake = tasks.wake_at(task, now)
+        wake = tasks.wake_at(task)
         records: tuple[Record, ...] = ()
         if wake is not None and wake <= now:
             records = (Record(events.TASK_INPUT, str(task.id), events.encode(events.work(task, now))),)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from tasktide.domain import times
-from tasktide.domain.errors import Unauthenticated, invalid
+from tasktide.domain.errors import Unauthenticated, Unavailable, invalid
 from tasktide.domain.ids import NotificationId
 from tasktide.domain.users import Actor
 from tasktide.ports.clock import Clock
@@ -52,7 +52,10 @@ class LiveStream:
         self._deadline = clock.monotonic() + left_s
 
     async def read(self) -> Sequence[Item]:
-        """The next notifications, waiting for the first; Unauthenticated when the session is over."""
+        """The next notifications, waiting for the first.
+
+        Unauthenticated when the session is over, Unavailable when the process is about to stop.
+        """
         while True:
             items = await self._catch_up() if self._behind else await self._listen()
             if items:
@@ -82,13 +85,18 @@ class LiveStream:
             return []
         if any(message.channel.startswith("session:") for message in messages):
             raise _ended()
+        if any(message.channel.startswith("process:") for message in messages):
+            raise Unavailable("gateway", "The server is stopping: connect again and resume.")
         return [Item(NotificationId(m.cursor), m.body) for m in messages if m.cursor > self.cursor]
 
 
 class Live:
     """Opens streams."""
 
-    def __init__(self, *, store: NotificationStore, sessions: SessionStore, push: Push, clock: Clock) -> None:
+    def __init__(
+        self, *, store: NotificationStore, sessions: SessionStore, push: Push, clock: Clock, stopping: str
+    ) -> None:
+        self._stopping = stopping
         self._store = store
         self._sessions = sessions
         self._push = push
@@ -96,7 +104,7 @@ class Live:
 
     async def open(self, actor: Actor, after: NotificationId | None) -> LiveStream:
         """A stream of what comes after a cursor, or from now on."""
-        subscription = self._push.subscribe([f"user:{actor.user_id}", f"session:{actor.session_id}"])
+        subscription = self._push.subscribe([f"user:{actor.user_id}", f"session:{actor.session_id}", self._stopping])
         try:
             # Subscribed first: what arrives while the cursor is read is in the buffer.
             last = await self._store.last_id(actor.user_id)

@@ -2,8 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -17,18 +16,17 @@ from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import Cursor, TaskFilter, TaskQuery
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.text import shorten
-from tasktide.domain.times import Timestamp
+from tasktide.domain.times import EPOCH, Timestamp, later
 from tasktide.ports.cache import Cache, Snapshot
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Record
 from tasktide.ports.push import Message, Push
 from tasktide.ports.tasks import Change, TaskStore
+from tasktide.ports.threads import OutOfTime, Threads
 
 ERROR_LENGTH = 2_000
 CACHE_TTL_S = 600.0
 PAGE = 1_000
-# How often a result is put onto a job anew when somebody edited the job meanwhile.
-REBASES = 5
 WORKER_DIED = "The worker died while running it."
 
 _encode = msgspec.json.Encoder().encode
@@ -61,7 +59,7 @@ class Processing:
         random: Random,
         handlers: Mapping[str, Handler],
         result_bytes: int,
-        threads: int,
+        threads: Threads,
     ) -> None:
         self._store = store
         self._cache = cache
@@ -70,12 +68,14 @@ class Processing:
         self._random = random
         self._handlers = handlers
         self._result_bytes = result_bytes
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="handler")
+        self._threads = threads
 
     def capacity(self, handler: str) -> int:
-        """How many attempts of a handler may run at once."""
+        """How many attempts of a handler may run at once, and no more than there are threads if it needs one."""
         known = self._handlers.get(handler)
-        return known.concurrency if known else 1
+        if known is None:
+            return 1
+        return known.concurrency if known.is_async else min(known.concurrency, self._threads.size)
 
     async def orphans(self) -> list[Task]:
         """Jobs that are in progress before any worker of this process has begun one: their worker died."""
@@ -103,22 +103,23 @@ class Processing:
         missed = [work for work in works if work.task_id in begun.keys() - applied]
         return [Attempt(task) for task in mine] + (await self.claim(missed) if missed else [])
 
-    async def reclaim(self, suspect: Task) -> Attempt | None:
-        """Begin the next attempt of an orphan, or give it up when that was its last; None: nothing to run.
+    async def reclaim(self, orphans: Sequence[Task]) -> list[Attempt]:
+        """Begin the next attempt of orphans; those whose last attempt it was are given up.
 
-        Orphans run alone, one after the other: a job that kills its worker spends its attempts, not its neighbours'.
+        An attempt that its worker did not survive is spent: that is how a job that kills comes to its end.
         """
-        task = (await self._store.get([suspect.id])).get(suspect.id)
-        if task is None or task.status is not Status.IN_PROGRESS:
-            return None
-        if task.attempts >= task.max_attempts:
-            await self.finish([Outcome(task, error=WORKER_DIED)])
-            return None
-        after = tasks.start(task, self._clock.now())
-        if not await self._store.commit([_changed(task, after)]):
-            return await self.reclaim(suspect)
-        await self._remember([after])
-        return Attempt(after)
+        stored = await self._store.get({orphan.id for orphan in orphans})
+        alive = [task for task in stored.values() if task.status is Status.IN_PROGRESS]
+        spent = [task for task in alive if task.attempts >= task.max_attempts]
+        if spent:
+            await self.finish([Outcome(task, error=WORKER_DIED) for task in spent])
+        again = [task for task in alive if task.attempts < task.max_attempts]
+        changes = {task.id: _changed(task, tasks.start(task, self._clock.now())) for task in again}
+        applied = await self._store.commit(list(changes.values())) if changes else frozenset()
+        mine = [change.after for task_id, change in changes.items() if task_id in applied and change.after]
+        await self._remember(mine)
+        missed = [task for task in again if task.id not in applied]
+        return [Attempt(task) for task in mine] + (await self.reclaim(missed) if missed else [])
 
     async def run(self, attempt: Attempt) -> Outcome:
         """Call the handler; whatever it does becomes an outcome. Cancelling the call stops an async handler."""
@@ -127,14 +128,19 @@ class Processing:
         if handler is None:
             return Outcome(task, error=f"There is no handler named {task.handler!r}.")
         context = Context(task.id, task.attempts, task.max_attempts)
+        running = asyncio.current_task()
         try:
-            async with asyncio.timeout(handler.timeout_s):
-                value = await self._call(handler, msgspec.json.decode(task.payload), context)
-            return Outcome(task, result=self._result(value))
+            payload = msgspec.json.decode(task.payload)
+            call = self._await if handler.is_async else self._threads.run
+            return Outcome(task, result=self._result(await call(handler.run, payload, context, handler.timeout_s)))
         except TimeoutError as error:
-            late = context.cancelled.is_set() or not str(error)
-            return Outcome(task, error=f"It ran longer than {handler.timeout_s:g} s." if late else _describe(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a handler may raise whatever it likes
+            is_ours = isinstance(error, OutOfTime)
+            return Outcome(task, error=f"It ran longer than {handler.timeout_s:g} s." if is_ours else _describe(error))
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if running is not None and running.cancelling():
+                raise  # it was not the handler who raised it: the job was cancelled, or the worker stops
             return Outcome(task, error=_describe(error))
         finally:
             context.cancelled.set()
@@ -143,27 +149,38 @@ class Processing:
         """Store outcomes: done, failed, or waiting for the next attempt. Dropped if the attempt is over already."""
         left = {outcome.task.id: outcome for outcome in outcomes}
         current = {task_id: outcome.task for task_id, outcome in left.items()}
-        for _ in range(REBASES):
+        while left:
             changes = [self._finish(left[task_id], task) for task_id, task in current.items()]
             applied = await self._store.commit(changes)
             await self._announce([c.after for c in changes if c.task_id in applied and c.after is not None])
-            left = {task_id: outcome for task_id, outcome in left.items() if task_id not in applied}
-            if not left:
-                return
-            stored = await self._store.get(left.keys())
+            # Somebody edited the others meanwhile: the outcome goes onto what they are now.
+            stored = await self._store.get(left.keys() - applied)
             current = {task_id: task for task_id, task in stored.items() if _is_same(left[task_id].task, task)}
             left = {task_id: left[task_id] for task_id in current}
-            if not left:
-                return
 
-    def close(self) -> None:
-        """Let idle threads end; a handler that hangs in one does not hold up the process."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    async def put_off(self, works: Sequence[Work], delay_s: float) -> None:
+        """Give orders back: the store announces the jobs that are still wanted anew after a while."""
+        stored = await self._store.get({work.task_id for work in works})
+        wake_at = later(self._clock.now(), delay_s)
+        put_off = {
+            task.id: Change(task_id=task.id, expected_version=task.version, after=task, wake_at=wake_at)
+            for work in works
+            if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
+        }
+        applied = await self._store.commit(list(put_off.values()))
+        missed = [work for work in works if work.task_id in put_off.keys() - applied]
+        if missed:
+            await self.put_off(missed, delay_s)
 
-    async def _call(self, handler: Handler, payload: Any, context: Context) -> Any:
-        if handler.is_async:
-            return await handler.run(payload, context)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, handler.run, payload, context)
+    async def _await(self, function: Callable[..., Any], payload: Any, context: Context, timeout_s: float) -> Any:
+        deadline = asyncio.timeout(timeout_s)
+        try:
+            async with deadline:
+                return await function(payload, context)
+        except TimeoutError:
+            if deadline.expired():
+                raise OutOfTime from None
+            raise
 
     def _result(self, value: Any) -> Raw:
         if not _is_finite(value):
@@ -180,7 +197,7 @@ class Processing:
             done = Record(events.TASK_OUTPUT, str(task.id), events.encode(events.output(after)))
             return _changed(task, after, (done,))
         if outcome.error is None:
-            return _changed(task, tasks.hand_back(task, now), wake_at=now)
+            return _changed(task, tasks.hand_back(task, now), wake_at=EPOCH)
         error = shorten(outcome.error, ERROR_LENGTH)
         after = tasks.fail(task, error, now, retry.backoff_s(task.attempts, self._random))
         return _changed(task, after, wake_at=after.run_at if after.status is Status.PENDING else None)

@@ -65,6 +65,7 @@ class Tasks:
         limits: TaskLimits,
         handlers: frozenset[str],
         backlog_limit: int,
+        stopping: str,
     ) -> None:
         self._store = store
         self._users = users
@@ -76,6 +77,7 @@ class Tasks:
         self._limits = limits
         self._handlers = handlers
         self._backlog_limit = backlog_limit
+        self._stopping = stopping
         self._known_users: set[int] = set()
         self._unlisted = False  # whether something accepted here may not be stored yet
 
@@ -222,13 +224,18 @@ class Tasks:
         return Page(items, paging.encode(Cursor(order, last, task_id)))
 
     async def result(self, task_id: TaskId, wait_s: float) -> TaskResult | None:
-        """What the task came to, waiting up to `wait_s` seconds; None while it is open, Conflict if it failed."""
-        listener = self._push.subscribe([_finished(task_id).channel])
+        """What the task came to, waiting up to `wait_s` seconds; None while it is open, Conflict if it failed.
+
+        When the process is about to stop it does not wait on.
+        """
+        listener = self._push.subscribe([_finished(task_id).channel, self._stopping])
         try:
             task = await self.get(task_id)
             async with asyncio.timeout(wait_s):
                 while task.status.is_open:
-                    await listener.read()
+                    heard = await listener.read()
+                    if heard and any(message.channel == self._stopping for message in heard):
+                        return None
                     task = await self.get(task_id)
         except TimeoutError:
             return None
@@ -276,8 +283,10 @@ class Tasks:
         """The task from the store, waiting for it when it may still be on its way there."""
         task = (await self._store.get([task_id])).get(task_id)
         if task is None and await self._log.backlog(events.TASK_INGESTED, INGEST):
-            await self._log.settled(events.TASK_INGESTED, INGEST, STORED_WITHIN_S)
+            is_settled = await self._log.settled(events.TASK_INGESTED, INGEST, STORED_WITHIN_S)
             task = (await self._store.get([task_id])).get(task_id)
+            if task is None and not is_settled:
+                raise Unavailable("ingest", "What was accepted is not all stored yet; try again in a moment.")
         if task is None:
             raise _not_found(task_id)
         return task
@@ -340,7 +349,7 @@ def _alarms(
     wake: Timestamp | UnsetType | None = UNSET
     remind: Timestamp | UnsetType | None = UNSET
     if tasks.dispatch_changed(before, after) or after.status is not Status.PENDING:
-        wake = tasks.wake_at(after, now)
+        wake = tasks.wake_at(after)
     if before.due_at != after.due_at:
         remind = tasks.remind_at(after)
     elif before.status.is_open != after.status.is_open:

@@ -48,7 +48,7 @@ def load(modules: Sequence[str]) -> dict[str, Handler]:
     for name in modules:
         try:
             module = importlib.import_module(name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise CannotStart(f"The module {name} cannot be imported: {type(error).__name__}: {error}.") from error
         if not handlers.collect([module]):
             raise CannotStart(f"The module {name} has no handlers: mark functions with @tasktide.handler(...).")

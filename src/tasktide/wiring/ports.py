@@ -1,8 +1,10 @@
 """From settings to ports: the one place that chooses engines, and opens and closes them."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tasktide.adapters.console.mail import ConsoleMailer
 from tasktide.adapters.memory.cache import MemoryCache
@@ -23,6 +25,7 @@ from tasktide.adapters.sqlite.tasks import SqliteTasks
 from tasktide.adapters.sqlite.users import SqlitePreferences, SqliteSessions, SqliteUsers
 from tasktide.adapters.system import lock, secret
 from tasktide.adapters.system.clock import SystemClock
+from tasktide.adapters.system.threads import DaemonThreads
 from tasktide.ports.cache import Cache
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
@@ -33,9 +36,10 @@ from tasktide.ports.log import Log
 from tasktide.ports.mail import Mailer
 from tasktide.ports.metrics import Metrics
 from tasktide.ports.notifications import NotificationStore
-from tasktide.ports.push import Push
+from tasktide.ports.push import Message, Push
 from tasktide.ports.replies import Replies
 from tasktide.ports.tasks import TaskStore
+from tasktide.ports.threads import Threads
 from tasktide.ports.tokens import Passwords, Tokens
 from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
 from tasktide.settings import Settings
@@ -43,7 +47,7 @@ from tasktide.settings import Settings
 DATABASE_FILE = "tasktide.db"
 
 
-class CannotStart(Exception):  # noqa: N818 - it is what happened, and the message says why
+class CannotStart(Exception):
     """The data cannot be served as things are; the message says what to do."""
 
 
@@ -69,7 +73,13 @@ class Ports:
     tokens: Tokens
     passwords: Passwords
     metrics: Metrics
+    threads: Threads
+    stopping: str  # the push channel on which this process hears that it is about to stop
     pings: dict[str, Callable[[], Awaitable[None]]]
+
+    async def announce_stop(self) -> None:
+        """Tell this process's live streams and long polls that it is about to stop."""
+        await self.push.publish([Message(self.stopping, b"")])
 
 
 @contextlib.asynccontextmanager
@@ -81,21 +91,14 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
     """
     async with contextlib.AsyncExitStack() as stack:
         folder = settings.data_dir
-        try:
+        with _or_cannot_start(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if server:
                 stack.enter_context(lock.hold(folder))
             path = folder / DATABASE_FILE
-            _migrate(str(path))
+            _migrate(path)
             key = settings.jwt_secret or secret.keep(folder)
             base = Database(path)
-        except lock.DirectoryInUse as busy:
-            hint = "stop it, or set TASKTIDE_DATA_DIR to another folder"
-            raise CannotStart(f"{busy}: {hint}.") from None
-        except migrate.SchemaTooNew as newer:
-            raise CannotStart(f"{newer}: install that version.") from None
-        except (OSError, database.Failure) as error:
-            raise CannotStart(f"The data folder {folder} cannot be used: {error}.") from None
         stack.push_async_callback(base.close)
         clock = SystemClock()
         log = SqliteLog(base, clock)
@@ -122,19 +125,31 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
             tokens=JwtTokens(key, clock),
             passwords=passwords,
             metrics=PrometheusMetrics(),
+            threads=DaemonThreads(settings.worker_threads),
+            stopping=f"process:{secrets.token_hex(8)}",
             pings={"sqlite": log.ping},
         )
 
 
-def _migrate(path: str) -> list[int]:
-    with contextlib.closing(database.connect(path)) as connection:
+def migrate_data(settings: Settings) -> list[int]:
+    """Bring the data folder's schema up to date; the numbers of the migrations applied. CannotStart says why not."""
+    with _or_cannot_start(settings.data_dir):
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _migrate(settings.data_dir / DATABASE_FILE)
+
+
+def _migrate(path: Path) -> list[int]:
+    with contextlib.closing(database.connect(str(path))) as connection:
         return migrate.migrate(connection)
 
 
-def migrate_data(settings: Settings) -> list[int]:
-    """Bring the data folder's schema up to date; the numbers of the migrations applied."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+@contextlib.contextmanager
+def _or_cannot_start(folder: Path) -> Iterator[None]:
     try:
-        return _migrate(str(settings.data_dir / DATABASE_FILE))
+        yield
+    except lock.DirectoryInUse as busy:
+        raise CannotStart(f"{busy}: stop it, or set TASKTIDE_DATA_DIR to another folder.") from None
     except migrate.SchemaTooNew as newer:
         raise CannotStart(f"{newer}: install that version.") from None
+    except (OSError, database.Failure) as error:
+        raise CannotStart(f"The data folder {folder} cannot be used: {error}.") from None

@@ -65,10 +65,17 @@ def platform(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], 
             ),
             handlers=frozenset(handlers),
             backlog_limit=settings.backlog_limit,
+            stopping=ports.stopping,
         ),
         users=users(ports, settings),
         notifications=_notifications(ports),
-        live=Live(store=ports.notifications, sessions=ports.sessions, push=ports.push, clock=ports.clock),
+        live=Live(
+            store=ports.notifications,
+            sessions=ports.sessions,
+            push=ports.push,
+            clock=ports.clock,
+            stopping=ports.stopping,
+        ),
         admission=Admission(
             limits=ports.limits,
             anonymous=settings.rate_anonymous,
@@ -172,7 +179,7 @@ def _worker(ports: Ports, settings: Settings, handlers: Mapping[str, Handler]) -
         random=SystemRandom(),
         handlers=handlers,
         result_bytes=settings.result_bytes,
-        threads=settings.worker_threads,
+        threads=ports.threads,
     )
     return Worker(
         name="worker",

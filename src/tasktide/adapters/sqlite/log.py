@@ -10,6 +10,7 @@ import msgspec
 from tasktide.adapters.sqlite import statements
 from tasktide.adapters.sqlite.database import Database, Transaction, settle
 from tasktide.domain import times
+from tasktide.domain.events import READERS
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Lag, Record, Stored
@@ -18,6 +19,7 @@ SQL = statements.load("log")
 
 # What readers near the end get from memory instead of the file: bytes of values per topic.
 TAIL_BYTES = 16 * 1024 * 1024
+_MUST_READ = msgspec.json.encode([(topic, one) for topic, groups in READERS.items() for one in groups]).decode()
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
@@ -112,7 +114,7 @@ class SqliteLog:
     async def trim(self, before: Timestamp) -> int:
         """See the port."""
         trimmed = 0
-        while removed := await self._database.run(lambda tx: tx.execute(SQL["trim"], (before,)).rowcount):
+        while removed := await self._database.run(lambda tx: tx.execute(SQL["trim"], (before, _MUST_READ)).rowcount):
             trimmed += removed
         return trimmed
 
@@ -257,10 +259,19 @@ def _read(transaction: Transaction, topic: str, after: int, limit: int) -> list[
         if row is None:
             break
         last, count, body = row
-        records = [Stored(last - count + 1 + i, key, value) for i, (key, value) in enumerate(_unpack(body))]
+        records = _records(last, count, body)
         found += [record for record in records if record.position > after]
         after = last
     return found[:limit]
+
+
+def _records(last: int, count: int, body: bytes) -> list[Stored]:
+    """The records of a batch; a damaged one is given as one record, which nobody can decode, so that it is parked."""
+    try:
+        unpacked = _unpack(body)
+    except msgspec.DecodeError:
+        return [Stored(last, "", body)]
+    return [Stored(last - count + 1 + i, key, value) for i, (key, value) in enumerate(unpacked)]
 
 
 def _progress(transaction: Transaction, topic: str, group: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import sqlite3
 from importlib.resources import files
 
 
-class SchemaTooNew(Exception):  # noqa: N818
+class SchemaTooNew(Exception):
     """The file was written by a newer version of the program."""
 
 

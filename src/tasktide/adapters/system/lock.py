@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-class DirectoryInUse(Exception):  # noqa: N818
+class DirectoryInUse(Exception):
     """Another process serves this directory."""
 
 

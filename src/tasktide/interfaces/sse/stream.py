@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from tasktide.domain import ids
-from tasktide.domain.errors import TasktideError, invalid
+from tasktide.domain.errors import TasktideError, Unavailable, invalid
 from tasktide.domain.ids import NotificationId
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
@@ -45,6 +45,8 @@ async def _frames(live: LiveStream, platform: Platform, trace_id: str) -> AsyncI
                 continue
             items, reading = reading.result(), None
             yield b"".join(b"id: %d\nevent: notification\ndata: %b\n\n" % (one.cursor, one.body) for one in items)
+    except Unavailable:
+        return  # the client's EventSource comes back by itself and resumes
     except TasktideError as error:
         yield b"event: error\ndata: %b\n\n" % status.problem(error, trace_id)[2]
     finally:

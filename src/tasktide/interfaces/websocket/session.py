@@ -21,6 +21,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 FRAME_BYTES = 16_384
+# A client that was too slow hears why, if it reads what is under way within this time.
+LINGER_S = 60.0
 
 
 class Authenticate(Struct, frozen=True, tag="authenticate", tag_field="type"):
@@ -45,11 +47,11 @@ _decoder: msgspec.json.Decoder[Authenticate | Ping] = msgspec.json.Decoder(Authe
 PONG = '{"type":"pong"}'
 
 
-class _Over(Exception):  # noqa: N818 - not an error
+class _Over(Exception):
     """The client has gone."""
 
 
-class _Slow(Exception):  # noqa: N818
+class _Slow(Exception):
     """The client does not read what it is sent."""
 
 
@@ -74,7 +76,7 @@ class Session:
         except TimeoutError:
             await self._close(status.CLOSE_TIMEOUT, "no authentication in time")
         except _Slow:
-            await self._close(status.CLOSE_SLOW, "too slow: resume with after")
+            await self._close(status.CLOSE_SLOW, "too slow: resume with after", LINGER_S)
         except TasktideError as error:
             await self._close(status.close_code(error), error.detail)
         finally:
@@ -162,9 +164,9 @@ class Session:
         except OSError:
             raise _Over from None
 
-    async def _close(self, code: int, reason: str) -> None:
+    async def _close(self, code: int, reason: str, wait_s: float = 1.0) -> None:
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(wait_s):
                 await self._raw_send({"type": "websocket.close", "code": code, "reason": reason[:120]})
         except (TimeoutError, OSError):
             return

@@ -31,10 +31,17 @@ ON CONFLICT (topic, name) DO UPDATE SET committed = max(committed, excluded.comm
 SELECT committed FROM log_groups WHERE topic = ? AND name = ?
 
 -- name: trim
--- Forgets old batches that every group of their topic has behind it. Write lock; at most a thousand at a time.
+-- Forgets old batches that every group of their topic has behind it: the groups known, and those that must read
+-- it (JSON array of [topic, group]) even if they never ran. Write lock; at most a thousand at a time.
 DELETE FROM log_batches WHERE rowid IN (
     SELECT rowid FROM log_batches AS b
     WHERE b.appended_at < ?1
     AND NOT EXISTS (SELECT 1 FROM log_groups AS g WHERE g.topic = b.topic AND g.committed < b.last_offset)
+    AND NOT EXISTS (
+        SELECT 1 FROM json_each(?2) AS r
+        WHERE r.value ->> 0 = b.topic AND NOT EXISTS (
+            SELECT 1 FROM log_groups AS g WHERE g.topic = b.topic AND g.name = (r.value ->> 1)
+        )
+    )
     ORDER BY b.rowid LIMIT 1000
 )
