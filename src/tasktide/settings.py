@@ -174,6 +174,10 @@ class Settings:
     result_bytes: int = _setting(
         "LIMIT_RESULT", 65_536, _whole(16, 16_777_216), "bytes of JSON", "The largest result of a job."
     )
+    message_length: int = _setting(
+        "LIMIT_MESSAGE", 2_000, _whole(1, 100_000), "characters", "The longest message of a direct notification."
+    )
+    name_length: int = _setting("LIMIT_NAME", 100, _whole(1, 1_000), "characters", "The longest name of a user.")
     log_retention_s: int = _setting(
         "LOG_RETENTION", 86_400, _whole(0, 3_153_600_000), "seconds",
         "How long records stay on the log after every reader has passed them.",

@@ -93,6 +93,4 @@ def _open(name: str, folder: Path) -> Database:
 
 def _script(connection: sqlite3.Connection) -> None:
     for _, script in migrate.migrations():
-        for statement in script.split(";\n"):
-            if statement.strip():
-                connection.execute(statement)
+        migrate.apply(connection, script)

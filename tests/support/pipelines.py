@@ -60,6 +60,7 @@ def notifications(engine: Engine) -> Notifications:
         cache=engine.cache,
         ids=engine.ids,
         clock=engine.clock,
+        message_length=2_000,
     )
 
 

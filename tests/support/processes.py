@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Self
 
 import httpx
 
@@ -78,10 +79,12 @@ class Program:
         self.process.send_signal(number)
         return self.wait()
 
-    def __enter__(self) -> "Program":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None) -> None:
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
         if self.process.poll() is None:
             self.kill()
         for person in self._people:
@@ -110,10 +113,10 @@ def run(folder: Path, *arguments: str, **environment: str) -> "subprocess.Comple
     )
 
 
-def all_of(client: httpx.Client, path: str, **params: str | int) -> list[dict[str, object]]:
+def all_of(client: httpx.Client, path: str, **params: Any) -> list[dict[str, object]]:
     """A list read to its end."""
     found: list[dict[str, object]] = []
-    url: str | None = f"{path}?{httpx.QueryParams({'limit': 200} | params)}"
+    url: str | None = f"{path}?{httpx.QueryParams(dict[str, Any](limit=200) | params)}"
     while url:
         page = client.get(url)
         assert page.status_code == 200, page.text

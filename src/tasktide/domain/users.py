@@ -63,18 +63,18 @@ class Actor(Struct, frozen=True):
         return self.role is Role.ADMIN
 
 
-def check_registration(email: str, name: str, password: str) -> str:
+def check_registration(email: str, name: str, password: str, name_length: int = NAME_LENGTH) -> str:
     """The email in its stored form (lower case, trimmed); Invalid lists all that is wrong."""
     email = email.strip().lower()
-    errors = [*_check_email(email), *check_name(name), *check_password("password", password)]
+    errors = [*_check_email(email), *check_name(name, name_length), *check_password("password", password)]
     if errors:
         raise Invalid(errors)
     return email
 
 
-def check_name(name: str) -> list[FieldError]:
+def check_name(name: str, longest: int = NAME_LENGTH) -> list[FieldError]:
     """What is wrong with a display name."""
-    return text.check_line("name", name, NAME_LENGTH)
+    return text.check_line("name", name, longest)
 
 
 def check_password(field: str, password: str) -> list[FieldError]:

@@ -13,7 +13,6 @@ from tasktide.domain.errors import FieldError, Invalid, NotFound, invalid
 from tasktide.domain.events import Planned, TaskEvent
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import (
-    MESSAGE_LENGTH,
     Kind,
     Notification,
     Preferences,
@@ -66,6 +65,7 @@ class Notifications:
         cache: Cache,
         ids: Ids,
         clock: Clock,
+        message_length: int,
     ) -> None:
         self._store = store
         self._users = users
@@ -74,6 +74,7 @@ class Notifications:
         self._cache = cache
         self._ids = ids
         self._clock = clock
+        self._message_length = message_length
 
     async def fan_out(self, told: Sequence[TaskEvent]) -> None:
         """Append one planned notification for each person concerned by each event."""
@@ -164,7 +165,7 @@ class Notifications:
     async def _recipients(
         self, messages: Sequence[tuple[str, DirectMessage]]
     ) -> tuple[list[FieldError], list[list[UserId]]]:
-        errors = [error for prefix, one in messages for error in _check(prefix, one)]
+        errors = [error for prefix, one in messages for error in _check(prefix, one, self._message_length)]
         everyone = await self._everyone() if any(one.user_ids == "all" for _, one in messages) else []
         named = {UserId(int(user_id)) for _, one in messages if one.user_ids != "all" for user_id in one.user_ids}
         known = (await self._users.get({user_id for user_id in named if 0 < user_id <= ids.MAX_ID})).keys()
@@ -216,10 +217,10 @@ class Notifications:
         return found
 
 
-def _check(prefix: str, message: DirectMessage) -> list[FieldError]:
-    errors = text.check_body(f"{prefix}message", message.message, MESSAGE_LENGTH)
+def _check(prefix: str, message: DirectMessage, longest: int) -> list[FieldError]:
+    errors = text.check_body(f"{prefix}message", message.message, longest)
     if not message.message.strip():
-        errors.append(FieldError(f"{prefix}message", f"must be 1 to {MESSAGE_LENGTH} characters"))
+        errors.append(FieldError(f"{prefix}message", f"must be 1 to {longest} characters"))
     if not message.user_ids:
         errors.append(FieldError(f"{prefix}user_ids", "must name at least one user"))
     if message.task_id is not None and not 0 < message.task_id <= ids.MAX_ID:

@@ -57,6 +57,7 @@ class Users:
         ids: Ids,
         clock: Clock,
         token_lifetime_s: int,
+        name_length: int,
     ) -> None:
         self._store = store
         self._sessions = sessions
@@ -67,6 +68,7 @@ class Users:
         self._ids = ids
         self._clock = clock
         self._lifetime_s = token_lifetime_s
+        self._name_length = name_length
         self._verified: OrderedDict[str, Actor] = OrderedDict()
         self._list_version = 0
         self._changes = 0  # sessions closed and roles changed so far
@@ -77,7 +79,7 @@ class Users:
 
     async def register(self, email: str, name: str, password: str, *, user_id: int | None = None) -> User:
         """Make an account; Conflict when the email is taken, unless by this very registration, repeated."""
-        email = users.check_registration(email, name, password)
+        email = users.check_registration(email, name, password, self._name_length)
         number = UserId(await self.reserve() if user_id is None else user_id)
         known = (await self._store.get([number])).get(number)
         if known is not None and known.user.email == email:
@@ -162,7 +164,7 @@ class Users:
     ) -> Account:
         """Change the actor's name or password; a new password ends all their other sessions."""
         errors = [
-            *([] if name is None else users.check_name(name)),
+            *([] if name is None else users.check_name(name, self._name_length)),
             *([] if password is None else users.check_password("password", password)),
         ]
         if errors:

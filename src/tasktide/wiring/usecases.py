@@ -68,7 +68,7 @@ def platform(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], 
             stopping=ports.stopping,
         ),
         users=users(ports, settings),
-        notifications=_notifications(ports),
+        notifications=_notifications(ports, settings),
         live=Live(
             store=ports.notifications,
             sessions=ports.sessions,
@@ -115,6 +115,7 @@ def users(ports: Ports, settings: Settings) -> Users:
         ids=ports.ids,
         clock=ports.clock,
         token_lifetime_s=settings.token_lifetime_s,
+        name_length=settings.name_length,
     )
 
 
@@ -145,7 +146,7 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler])
             ids=ports.ids,
         )
         return [
-            loop("fanout", events.TASK_EVENTS, _notifications(ports).fan_out),
+            loop("fanout", events.TASK_EVENTS, _notifications(ports, settings).fan_out),
             loop("inbox", events.NOTIFICATION_EVENTS, inbox.receive),
         ]
 
@@ -158,7 +159,7 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler])
     )
 
 
-def _notifications(ports: Ports) -> Notifications:
+def _notifications(ports: Ports, settings: Settings) -> Notifications:
     return Notifications(
         store=ports.notifications,
         users=ports.users,
@@ -167,6 +168,7 @@ def _notifications(ports: Ports) -> Notifications:
         cache=ports.cache,
         ids=ports.ids,
         clock=ports.clock,
+        message_length=settings.message_length,
     )
 
 

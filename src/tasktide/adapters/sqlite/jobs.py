@@ -31,7 +31,7 @@ class SqliteJobs:
     async def take(self, limit: int, lease_s: float) -> Sequence[Delivery]:
         """See the port."""
         now = self._clock.now()
-        if not await self._database.read(lambda tx: tx.value("SELECT 1 WHERE EXISTS (SELECT 1 FROM deliveries)")):
+        if not await self._database.read(lambda tx: tx.value(SQL["any_due"], (now,))):
             return []
 
         def work(transaction: Transaction) -> list[Delivery]:

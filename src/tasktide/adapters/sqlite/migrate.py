@@ -17,23 +17,37 @@ def migrations() -> list[tuple[int, str]]:
 
 def migrate(connection: sqlite3.Connection) -> list[int]:
     """Bring the schema up to date and return the numbers applied; `PRAGMA user_version` holds the last one."""
-    applied = []
     shipped = migrations()
     if version(connection) > shipped[-1][0]:
-        raise SchemaTooNew(
-            f"the data was written by a newer Tasktide (schema {version(connection)}, this one knows {shipped[-1][0]})"
-        )
-    for number, script in shipped:
-        if number <= version(connection):
-            continue
-        try:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
-        except sqlite3.Error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        applied.append(number)
-    return applied
+        known = f"schema {version(connection)}, this one knows {shipped[-1][0]}"
+        raise SchemaTooNew(f"the data was written by a newer Tasktide ({known})")
+    return [number for number, script in shipped if _apply(connection, number, script)]
+
+
+def apply(connection: sqlite3.Connection, script: str) -> None:
+    """Execute the statements of a script in the transaction that is open; `executescript` would end it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+
+
+def _apply(connection: sqlite3.Connection, number: int, script: str) -> bool:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Looked at under the lock: another process may have been faster.
+        is_due = version(connection) < number
+        if is_due:
+            apply(connection, script)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return is_due
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -3,6 +3,10 @@
 INSERT OR IGNORE INTO deliveries (notification_id, channel, state, due_at, attempts, notification)
 SELECT e.value ->> '$[0].id', e.value ->> 1, 'waiting', ?2, 0, e.value -> 0 FROM json_each(?1) AS e
 
+-- name: any_due
+-- Whether there is anything to take, so that idle looks take no write lock. deliveries_due.
+SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'waiting' AND due_at <= ?)
+
 -- name: due
 -- Deliveries to take now, as one JSON array of [notification, channel, attempts]. deliveries_due.
 SELECT json_group_array(json_array(json(notification), channel, attempts + 1)) FROM (

@@ -1,0 +1,112 @@
+"""Live streams: nothing twice, nothing left out, whatever is lost on the way."""
+
+import asyncio
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support import make
+from support.engines import Engine, open_engine
+from tasktide.adapters.memory.push import MemoryPush
+from tasktide.domain.errors import Invalid, Unauthenticated, Unavailable
+from tasktide.domain.ids import NotificationId
+from tasktide.domain.times import later
+from tasktide.domain.users import Actor, Session
+from tasktide.ports.push import Message
+from tasktide.usecases.live import Live, LiveStream
+
+
+async def opened(engine: Engine, push: MemoryPush, after: int | None = None) -> tuple[Live, LiveStream, Actor]:
+    expires = later(engine.clock.now(), 3_600)
+    await engine.sessions.open(Session(id="s", user_id=make.ADMIN.user_id, expires_at=expires))
+    actor = msgspec.structs.replace(make.ADMIN, session_id="s", expires_at=expires)
+    live = Live(
+        store=engine.notifications, sessions=engine.sessions, push=push, clock=engine.clock, stopping="process:1"
+    )
+    return live, await live.open(actor, None if after is None else NotificationId(after)), actor
+
+
+async def tell(engine: Engine, push: MemoryPush, number: int, *, heard: bool = True) -> None:
+    stored = await engine.notifications.insert([make.notification(number)])
+    if heard:
+        await push.publish([Message("user:1", msgspec.json.encode(one), one.id) for one in stored])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.integers(0, 5),
+    after=st.integers(0, 5),
+    reads=st.lists(st.integers(0, 7), min_size=1, max_size=8),
+    buffer=st.integers(1, 5),
+    repeat=st.booleans(),
+)
+async def test_a_stream_is_the_inbox_behind_its_cursor(
+    tmp_path: object, before: int, after: int, reads: list[int], buffer: int, repeat: bool
+) -> None:
+    async with open_engine("sqlite-memory", tmp_path) as engine:  # type: ignore[arg-type]
+        push = MemoryPush(buffer=buffer)
+        number = 0
+        for _ in range(before):
+            number += 1
+            await tell(engine, push, number)
+        start = min(after, before)
+        _, stream, _ = await opened(engine, push, start)
+        seen: list[int] = []
+        for count in reads:
+            for _ in range(count):
+                number += 1
+                await tell(engine, push, number)
+                if repeat:
+                    await tell(engine, push, number)
+            while len(seen) < number - start:
+                async with asyncio.timeout(5):
+                    seen += [item.cursor for item in await stream.read()]
+        assert seen == list(range(start + 1, number + 1))
+        stream.close()
+
+
+async def test_a_stream_without_a_cursor_begins_now(engine: Engine) -> None:
+    push = MemoryPush()
+    await tell(engine, push, 1)
+    _, stream, _ = await opened(engine, push)
+    assert stream.cursor == 1
+    await tell(engine, push, 2)
+    assert [item.cursor for item in await stream.read()] == [2]
+
+
+async def test_a_closed_session_ends_its_stream_even_if_the_word_is_lost(engine: Engine) -> None:
+    push = MemoryPush(buffer=1)
+    live, stream, actor = await opened(engine, push)
+    await engine.sessions.close("s")
+    await push.publish([Message("session:s", b"")])
+    for number in (1, 2, 3):
+        await tell(engine, push, number)
+    with pytest.raises(Unauthenticated):
+        await stream.read()
+    with pytest.raises(Unauthenticated):
+        await live.open(actor, None)
+    assert await push.listening(["user:1"]) == {"user:1"}
+    stream.close()
+    assert await push.listening(["user:1"]) == frozenset()
+
+
+async def test_a_stream_ends_with_its_token_and_with_its_process(engine: Engine) -> None:
+    push = MemoryPush()
+    _, stream, _ = await opened(engine, push)
+    engine.clock.advance(3_600)
+    with pytest.raises(Unauthenticated):
+        await stream.read()
+    push = MemoryPush()
+    live, other, actor = await opened_again(engine, push)
+    await push.publish([Message("process:1", b"")])
+    with pytest.raises(Unavailable):
+        await other.read()
+    with pytest.raises(Invalid):
+        await live.open(actor, NotificationId(10**9))
+
+
+async def opened_again(engine: Engine, push: MemoryPush) -> tuple[Live, LiveStream, Actor]:
+    await engine.sessions.close("s")
+    return await opened(engine, push)

@@ -1,0 +1,140 @@
+"""What happens because time passes, on a clock that the test moves."""
+
+from random import Random
+
+from support import make
+from support.engines import Engine
+from tasktide.domain import events
+from tasktide.domain.deliveries import Delivery, Mail
+from tasktide.domain.errors import Unavailable
+from tasktide.domain.ids import UserId
+from tasktide.domain.notifications import Channel
+from tasktide.domain.tasks import Status
+from tasktide.domain.times import later
+from tasktide.usecases.delivery import DeliveryDesk
+from tasktide.usecases.ingest import Ingest
+from tasktide.usecases.schedule import Schedule
+
+
+def schedule(engine: Engine) -> Schedule:
+    return Schedule(
+        store=engine.tasks,
+        log=engine.log,
+        jobs=engine.jobs,
+        replies=engine.replies,
+        sessions=engine.sessions,
+        clock=engine.clock,
+        log_retention_s=100,
+    )
+
+
+async def logged(engine: Engine, topic: str) -> list[str]:
+    return [events.decode(topic, one.value).id for one in await engine.log.reader(topic, "test").read(1_000, 0)]
+
+
+async def test_a_job_is_announced_when_its_time_has_come_and_once(engine: Engine) -> None:
+    now = engine.clock.now()
+    ingest = Ingest(store=engine.tasks, clock=engine.clock)
+    jobs = [make.task(1, handler="x"), make.task(2, handler="x", run_at=later(now, 60))]
+    await ingest.receive([make.submission(job) for job in jobs])
+    assert await logged(engine, events.TASK_INPUT) == ["1.run.1"]
+    assert await schedule(engine).ring() == 0
+    engine.clock.advance(59)
+    assert await schedule(engine).ring() == 0
+    engine.clock.advance(1)
+    assert await schedule(engine).ring() == 1
+    assert await schedule(engine).ring() == 0
+    assert await logged(engine, events.TASK_INPUT) == ["1.run.1", "2.run.1"]
+
+
+async def test_a_clock_set_back_does_not_hold_up_what_is_due_at_once(engine: Engine) -> None:
+    job = make.task(1, handler="x", status=Status.PENDING, attempts=0)
+    engine.clock.jump(-3_600)
+    await Ingest(store=engine.tasks, clock=engine.clock).receive([make.submission(job)])
+    assert await logged(engine, events.TASK_INPUT) == ["1.run.1"]
+
+
+async def test_a_clock_set_forward_rings_what_is_passed_over_once(engine: Engine) -> None:
+    job = make.task(1, handler="x", run_at=later(engine.clock.now(), 600))
+    await Ingest(store=engine.tasks, clock=engine.clock).receive([make.submission(job)])
+    engine.clock.jump(3_600)
+    assert await schedule(engine).ring() == 1
+    engine.clock.jump(-3_600)
+    assert await schedule(engine).ring() == 0
+
+
+async def test_everyone_concerned_is_reminded_of_a_due_task_once(engine: Engine) -> None:
+    due = later(engine.clock.now(), 60)
+    open_task = make.task(1, performer_id=UserId(2), observer_ids=(UserId(3),), due_at=due)
+    finished = make.task(2, due_at=due, status=Status.DONE)
+    await Ingest(store=engine.tasks, clock=engine.clock).receive(
+        [make.submission(one) for one in (open_task, finished)]
+    )
+    engine.clock.advance(61)
+    await schedule(engine).ring()
+    await schedule(engine).ring()
+    told = await logged(engine, events.NOTIFICATION_EVENTS)
+    assert sorted(told) == [f"1.due.{due}@{user}" for user in (1, 2, 3)]
+
+
+async def test_sweeping_forgets_what_is_over(engine: Engine) -> None:
+    now = engine.clock.now()
+    await engine.replies.claim("k", b"d", 1, later(now, 10))
+    await Ingest(store=engine.tasks, clock=engine.clock).receive([make.submission(make.task(1))])
+    fanout = engine.log.reader(events.TASK_EVENTS, "fanout")
+    await fanout.commit((await fanout.read(10, 0))[-1].position)
+    engine.clock.advance(101)
+    await schedule(engine).sweep()
+    assert await engine.replies.claim("k", b"other", 2, later(now, 500)) is None
+    assert await engine.log.reader(events.TASK_EVENTS, "late").read(10, 0) == []
+
+
+class Post:
+    """A mailer that refuses so many times."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.sent: list[Mail] = []
+
+    async def send(self, mail: Mail) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise Unavailable("smtp", "try again")
+        self.sent.append(mail)
+
+
+async def test_a_delivery_is_tried_later_each_time_and_is_the_same_mail(engine: Engine) -> None:
+    await engine.users.add(make.account(1))
+    post = Post(refusals=2)
+    desk = DeliveryDesk(jobs=engine.jobs, users=engine.users, mailer=post, random=Random(1))
+    await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7).notification)])
+    for wait_s in (1.1, 5.5):
+        assert await desk.deliver() == (1, 0)
+        assert await desk.deliver() == (0, 0)
+        engine.clock.advance(wait_s)
+    assert await desk.deliver() == (1, 0)
+    assert [(mail.to, mail.message_id) for mail in post.sent] == [("user1@example.org", "<notification-7@tasktide>")]
+    engine.clock.advance(10_000)
+    assert await desk.deliver() == (0, 0)
+
+
+async def test_a_delivery_that_nobody_takes_is_dead_after_its_last_try(engine: Engine) -> None:
+    await engine.users.add(make.account(1))
+    desk = DeliveryDesk(jobs=engine.jobs, users=engine.users, mailer=Post(refusals=100), random=Random(1))
+    await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7).notification)])
+    outcomes = []
+    for _ in range(7):
+        outcomes.append(await desk.deliver())
+        engine.clock.advance(700)
+    assert outcomes == [(1, 0)] * 5 + [(1, 1), (0, 0)]
+    assert await engine.jobs.waiting() == 0
+
+
+async def test_one_bad_delivery_does_not_stop_its_neighbours(engine: Engine) -> None:
+    await engine.users.add(make.account(1))
+    post = Post(refusals=0)
+    desk = DeliveryDesk(jobs=engine.jobs, users=engine.users, mailer=post, random=Random(1))
+    told = [make.notification(1, user_id=99).notification, make.notification(2).notification]
+    await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=one) for one in told])
+    assert await desk.deliver() == (2, 0)
+    assert [mail.message_id for mail in post.sent] == ["<notification-2@tasktide>"]
