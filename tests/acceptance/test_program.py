@@ -63,7 +63,7 @@ def test_it_stops_cleanly_whatever_is_going_on(tmp_path: Path, number: signal.Si
             with contextlib.suppress(ConnectionClosed):
                 while True:
                     receive(live)
-            assert live.close_code == 1013
+            assert live.close_code in {1012, 1013}, "service restart, or try again later: whichever word is first"
         for poll in polls:
             poll.join(10)
         assert answers == [202] * 3

@@ -26,6 +26,12 @@ async def test_takers_at_once_share_nothing(engine: Engine) -> None:
     assert all(len(one) == 3 and one[-1] - one[0] == 2 for one in ranges)
 
 
+async def test_what_is_left_of_a_block_goes_on_into_the_next(engine: Engine) -> None:
+    assert list(await engine.ids.take("tasks")) == [1]
+    assert await engine.ids.take("tasks", 25) == range(2, 27)
+    assert await engine.ids.take("tasks", 3) == range(27, 30)
+
+
 async def test_names_count_apart(engine: Engine) -> None:
     assert list(await engine.ids.take("tasks")) == [1]
     assert list(await engine.ids.take("users")) == [1]

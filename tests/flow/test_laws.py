@@ -6,13 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from support.engines import Engine, open_engine
 from support.pipelines import CASES, Case
+from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
+from tasktide.domain.events import NOTIFICATION_EVENTS, Work
 from tasktide.pipelines import consumer
 from tasktide.pipelines.consumer import Consumer
+from tasktide.pipelines.loop import Pipeline
+from tasktide.pipelines.process import Worker
 from tasktide.ports.log import Record
 
 NUMBERS = list(range(1, 11))
@@ -87,6 +92,44 @@ async def test_poison_is_parked_and_its_neighbours_go_through(engine: Engine, ca
     [letter] = await engine.letters.find(0, 10)
     assert (letter.topic, letter.pipeline, letter.value) == (case.topic, case.name, poison)
     assert letter.reason
+
+
+async def test_a_record_that_is_refused_even_alone_is_parked_and_its_neighbours_go_through(
+    engine: Engine, case: Case
+) -> None:
+    await feed(engine, case, NUMBERS)
+    pipeline = case.build(engine)
+    poison = b'"7"' if case.topic != NOTIFICATION_EVENTS else b'"e.7"'
+    refuse(pipeline, lambda event: poison in _names(event))
+    await run_until_done(engine, case, pipeline, [number for number in NUMBERS if number != 7])
+    [letter] = await engine.letters.find(0, 10)
+    assert (letter.pipeline, letter.reason) == (case.name, "ValueError: not this one")
+    assert events.decode(case.topic, letter.value) is not None
+
+
+def _names(event: Any) -> bytes:
+    data = event.data if not isinstance(event, Work) else event
+    number = (
+        getattr(data, "task_id", None) or getattr(data, "id", None) or getattr(getattr(data, "task", 0), "id", None)
+    )
+    return msgspec.json.encode([str(number), getattr(data, "event_id", "")])
+
+
+def refuse(pipeline: Consumer, is_bad: Callable[[Any], bool]) -> None:
+    """Make the pipeline's use case refuse every batch that holds a certain event."""
+
+    def guarded(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        async def refusing(batch: Any) -> Any:
+            if any(is_bad(event) for event in batch):
+                raise ValueError("not this one")
+            return await handle(batch)
+
+        return refusing
+
+    if isinstance(pipeline, Worker):
+        pipeline._processing.claim = guarded(pipeline._processing.claim)  # type: ignore[assignment, method-assign]
+    elif isinstance(pipeline, Pipeline):
+        pipeline._handle = guarded(pipeline._handle)
 
 
 async def test_an_engine_that_is_away_is_waited_for(engine: Engine, case: Case) -> None:

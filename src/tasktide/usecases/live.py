@@ -87,7 +87,13 @@ class LiveStream:
             raise _ended()
         if any(message.channel.startswith("process:") for message in messages):
             raise Unavailable("gateway", "The server is stopping: connect again and resume.")
-        return [Item(NotificationId(m.cursor), m.body) for m in messages if m.cursor > self.cursor]
+        last = int(self.cursor)
+        items = []
+        for message in messages:
+            if message.cursor > last:  # a repeated batch is announced again
+                last = message.cursor
+                items.append(Item(NotificationId(last), message.body))
+        return items
 
 
 class Live:

@@ -44,4 +44,7 @@ class SqliteIds:
     async def _lease(self, name: str, count: int) -> None:
         size = max(self._block, count)
         end = await self._database.run(lambda tx: int(tx.value(LEASE, (name, size))))
-        self._free[name] = range(end - size + 1, end + 1)
+        leased = range(end - size + 1, end + 1)
+        left = self._free.get(name, range(0))
+        # What is left of the last block goes on into this one, unless another process leased in between.
+        self._free[name] = range(left.start, leased.stop) if left and left.stop == leased.start else leased
