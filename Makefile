@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
+# Behind a proxy with certificates of its own, uv should trust what the system trusts, as pip does.
+export UV_SYSTEM_CERTS ?= 1
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
