@@ -78,7 +78,7 @@ class Gate:
         answer = _Answer(send, [(b"x-request-id", trace_id.encode()), *SECURITY])
         try:
             await self._admit(scope, headers, answer)
-            await self._app(scope, self._limited(scope, headers, receive), answer.send)
+            await self._app(scope, await self._limited(scope, headers, receive), answer.send)
         except TasktideError as error:
             await answer.problem(*status.problem(error, trace_id))
         except asyncio.CancelledError:
@@ -106,11 +106,12 @@ class Gate:
         if not verdict.allowed:
             raise refusal(verdict)
 
-    def _limited(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+    async def _limited(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         limits = self._platform.limits
         most = limits.batch_bytes if scope["path"].rstrip("/").endswith("/batch") else limits.body_bytes
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > most:
+            await _drain(receive, 2 * most)
             raise _too_large(most)
         received = 0
         is_whole = False
@@ -129,7 +130,7 @@ class Gate:
             is_whole = not message.get("more_body", False)
             if received > most:
                 if not is_whole:
-                    await _drain(receive, most)
+                    await _drain(receive, 2 * most)
                 raise _too_large(most)
             return message
 
