@@ -36,6 +36,7 @@ UNCOUNTED = {
 }
 STREAMS = {"/events"}
 DRAIN_S = 2.0
+DRAIN_BYTES = 64 * 1024 * 1024
 # Trace ids must differ, not be unguessable: asking the kernel for each cost 4 % of a submit.
 _random = Random()  # noqa: S311
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -111,7 +112,7 @@ class Gate:
         most = limits.batch_bytes if scope["path"].rstrip("/").endswith("/batch") else limits.body_bytes
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > most:
-            await _drain(receive, 2 * most)
+            await _drain(receive)
             raise _too_large(most)
         received = 0
         is_whole = False
@@ -130,7 +131,7 @@ class Gate:
             is_whole = not message.get("more_body", False)
             if received > most:
                 if not is_whole:
-                    await _drain(receive, 2 * most)
+                    await _drain(receive)
                 raise _too_large(most)
             return message
 
@@ -185,13 +186,14 @@ def _rate_headers(verdict: Verdict) -> Headers:
     return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
 
 
-async def _drain(receive: Receive, most: int) -> None:
+async def _drain(receive: Receive) -> None:
     """Read on for a moment: a client that is cut off while it sends would see no answer, only a broken connection."""
+    left = DRAIN_BYTES
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_S):
-            while most > 0:
+            while left > 0:
                 message = await receive()
-                most -= len(message.get("body", b""))
+                left -= len(message.get("body", b""))
                 if not message.get("more_body", False):
                     return
 
