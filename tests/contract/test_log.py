@@ -56,15 +56,6 @@ async def test_groups_and_topics_are_apart(engine: Engine) -> None:
     assert len(await engine.log.reader("task.input", "a").read(10, 0)) == 1
 
 
-async def test_rewind_reads_again_what_was_not_committed(engine: Engine) -> None:
-    reader = engine.log.reader(TOPIC, "a")
-    await engine.log.append(records(1, 4))
-    found = await reader.read(10, 0)
-    await reader.commit(found[0].position)
-    await reader.rewind()
-    assert [one.value for one in await reader.read(10, 0)] == [b"value-2", b"value-3", b"value-4"]
-
-
 async def test_lag_counts_what_is_not_committed_and_its_age(engine: Engine) -> None:
     reader = engine.log.reader(TOPIC, "a")
     assert await reader.lag() == (0, 0.0)

@@ -1,5 +1,6 @@
 """What every memory of replies promises."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,19 @@ async def test_a_key_is_free_then_running_then_answered(engine: Engine) -> None:
     await engine.replies.settle("k", REPLY)
     assert await engine.replies.claim("k", b"d", 9, expires) == Claim(digest=b"d", first_id=5, reply=REPLY)
     assert await engine.replies.claim("other", b"d", 9, expires) is None
+
+
+async def test_of_many_claims_at_once_one_is_won(engine: Engine) -> None:
+    expires = later(engine.clock.now(), 60)
+    claims = await asyncio.gather(*(engine.replies.claim("k", b"d", n, expires) for n in range(5)))
+    assert claims[0] is None
+    assert all(claim is not None and claim.running for claim in claims[1:])
+    await engine.replies.release("k", forget=False)
+    claims = await asyncio.gather(*(engine.replies.claim("k", b"d", 9, expires) for _ in range(3)))
+    assert [claim is not None and claim.running for claim in claims] == [False, True, True]
+    other = await engine.replies.claim("k", b"x", 9, expires)
+    assert other is not None
+    assert other.digest == b"d"
 
 
 async def test_a_released_key_is_taken_over_with_its_ids_or_forgotten(engine: Engine) -> None:

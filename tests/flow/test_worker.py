@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from msgspec import Raw
 
 from support import make
 from support.engines import Engine
-from support.pipelines import worker
+from support.pipelines import processing, worker
 from tasktide.domain import events, tasks
 from tasktide.domain.handlers import Context, Handler
 from tasktide.domain.tasks import Status, Task
@@ -113,6 +114,17 @@ async def cancels_itself(_payload: Any, _context: Context) -> None:
     raise asyncio.CancelledError
 
 
+async def cancels_its_task(_payload: Any, _context: Context) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+async def exits_its_generator(_payload: Any, _context: Context) -> None:
+    raise GeneratorExit
+
+
 async def interrupts(_payload: Any, _context: Context) -> None:
     raise KeyboardInterrupt
 
@@ -136,6 +148,8 @@ def stops_iterating(_payload: Any, _context: Context) -> None:
         (raises_the_unspeakable, "Odd"),
         (cancels_itself, "CancelledError: "),
         (interrupts, "KeyboardInterrupt: "),
+        (cancels_its_task, "CancelledError: the handler cancelled itself"),
+        (exits_its_generator, "GeneratorExit: "),
         (stops_iterating, "HandlerFailed: StopIteration: "),
     ],
 )
@@ -316,6 +330,36 @@ async def test_jobs_of_a_dead_worker_go_on_together(engine: Engine) -> None:
     assert [(task.status, task.attempts) for task in done] == [(Status.DONE, 2)] * 3
 
 
+async def test_an_orphan_that_is_begun_anew_meanwhile_is_left_alone(engine: Engine) -> None:
+    job = make.task(1, handler="x")
+    await engine.tasks.insert([make.entry(job)])
+    path = [job, tasks.start(job, make.NOW)]
+    path.append(tasks.cancel(path[-1], make.NOW))
+    path.append(tasks.retry(path[-1], make.NOW))
+    path.append(tasks.start(path[-1], make.FAR))
+    for before, after in pairwise(path):
+        event = events.changed(before, after, "user:1")
+        change = Change(task_id=before.id, expected_version=before.version, after=after, event=event)
+        assert await engine.tasks.commit([change])
+    orphan, again = path[1], path[-1]
+    assert (orphan.status, orphan.attempts) == (again.status, again.attempts)
+    assert await processing(engine, {}).reclaim([orphan]) == []
+    assert (await current(engine, 1)).version == again.version
+
+
+async def test_a_finished_job_is_not_due(engine: Engine) -> None:
+    async def fine(payload: Any, _context: Context) -> Any:
+        return payload
+
+    job = make.task(1, handler="good", due_at=make.FAR)
+    await engine.tasks.insert([make.entry(job)._replace(remind_at=make.FAR)])
+    async with running(engine, {"good": Handler(name="good", run=fine)}):
+        work = Record(events.TASK_INPUT, "1", events.encode(events.work(job, make.NOW)))
+        await engine.log.append([work])
+        await finished(engine, 1)
+    assert await engine.tasks.alarms(make.FAR, 10) == []
+
+
 async def test_a_thread_that_hangs_is_replaced_and_waiting_for_one_is_not_running(engine: Engine) -> None:
     release = threading.Event()
 
@@ -338,11 +382,12 @@ async def test_a_thread_that_hangs_is_replaced_and_waiting_for_one_is_not_runnin
 
 async def test_a_blocked_handler_gives_way_to_others(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "WINDOW", 20)
-    monkeypatch.setattr(process, "BLOCKED_S", 0.05)
-    go = asyncio.Event()
+    monkeypatch.setattr(process, "BATCH", 5)
+    monkeypatch.setattr(process, "RELIEVE_S", 0.05)
+    monkeypatch.setattr(process, "PATIENCE_S", 0.1)
 
     async def slow(_payload: Any, _context: Context) -> None:
-        await go.wait()
+        await asyncio.sleep(0.02)
 
     async def fine(payload: Any, _context: Context) -> Any:
         return payload
@@ -358,7 +403,6 @@ async def test_a_blocked_handler_gives_way_to_others(engine: Engine, monkeypatch
         put_off = await engine.tasks.alarms(make.FAR, 100)
         assert put_off
         assert all(task.status is Status.PENDING and must_wake for task, must_wake, _ in put_off)
-        go.set()
 
 
 async def test_an_outcome_is_stored_however_often_the_job_is_edited_meanwhile(engine: Engine) -> None:
@@ -436,3 +480,13 @@ async def test_a_handler_at_its_limit_holds_up_nobody_else() -> None:
     assert [one.position for one in room.take(10, lambda name: 0 if name == "full" else 5)] == [2]
     assert [one.position for one in room.take(1, lambda _: 5)] == [0]
     assert room.room == 2
+
+
+async def test_the_oldest_orders_can_be_given_back() -> None:
+    room = WaitingRoom(10)
+    for position in range(5):
+        work = events.work(make.task(position + 1, handler="h", priority=position), make.NOW).data
+        room.add(Stored(position, "", b""), work, float(position))
+    assert [one.position for one in room.evict_oldest()] == [0, 1, 2]
+    assert [one.position for one in room.take(10, lambda _: 5)] == [4, 3]
+    assert len(room) == 0

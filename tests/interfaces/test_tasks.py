@@ -1,6 +1,7 @@
 """Tasks over HTTP: a test for each row of the contract."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -363,3 +364,23 @@ def test_an_idempotency_key_makes_a_repetition_harmless(ann: Person, bob: Person
     for key in ("", "x" * 256, "é"):
         assert post(ann, "/tasks", {"title": "x"}, key.encode("latin-1")).status_code == 422  # type: ignore[arg-type]
     assert len(ann.http.get("/tasks", params={"creator_id": ann.id}).json()["items"]) == 4
+
+
+def test_a_list_finds_what_was_accepted_before_it_whoever_asks_beside_it(ann: Person) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(10):
+            task = ann.submit(title="x")
+            pages = threads.map(lambda _: ann.http.get("/tasks", params={"creator_id": ann.id}).json(), range(4))
+            assert all(task["id"] in {one["id"] for one in page["items"]} for page in pages)
+
+
+def test_many_at_once_with_one_key_make_one_task(ann: Person) -> None:
+    def post(_: int) -> httpx.Response:
+        return ann.http.post("/tasks", json={"title": "x"}, headers={"idempotency-key": "once"})
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(post, range(6)))
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    made = [answer for answer in answers if answer.status_code == 202]
+    assert len({answer.json()["id"] for answer in made}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in made) == 1

@@ -1,7 +1,5 @@
 """A clock that moves when it is told to."""
 
-import asyncio
-
 from tasktide.domain import times
 from tasktide.domain.times import Timestamp
 
@@ -9,12 +7,11 @@ START_MS = times.epoch_ms(Timestamp("2026-11-20T12:00:00.000Z"))
 
 
 class FakeClock:
-    """`ports.clock.Clock` by hand; sleepers wake when their time has come."""
+    """`ports.clock.Clock` by hand."""
 
     def __init__(self) -> None:
         self._elapsed_s = 0.0
         self._jump_s = 0.0
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
 
     def now(self) -> Timestamp:
         return times.at(START_MS + round((self._elapsed_s + self._jump_s) * 1000))
@@ -22,17 +19,9 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._elapsed_s
 
-    async def sleep(self, seconds: float) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self._elapsed_s + seconds, future))
-        await future
-
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._elapsed_s += seconds
-        for due, future in self._sleepers:
-            if due <= self._elapsed_s and not future.done():
-                future.set_result(None)
 
     def jump(self, seconds: float) -> None:
         """Set the wall clock, as an administrator might; durations are unaffected."""

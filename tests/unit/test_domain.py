@@ -271,6 +271,9 @@ def test_preferences_name_what_is_unknown() -> None:
     with pytest.raises(Invalid) as caught:
         merged_preferences({"pigeon": {}, "email": {"task.eaten": True}})
     assert [error.field for error in caught.value.errors] == ["pigeon", "email.task.eaten"]
+    with pytest.raises(Invalid) as caught:
+        merged_preferences({"inbox": {"message": False}, "email": {"message": True}})
+    assert [error.field for error in caught.value.errors] == ["email.message"]
 
 
 def test_registration_names_everything_wrong() -> None:

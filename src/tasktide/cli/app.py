@@ -1,9 +1,11 @@
 """The command `tasktide`."""
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.panel import Panel
 
 from tasktide import __version__
@@ -88,7 +90,7 @@ def main() -> None:
 
 def _run(names: list[str], modules: list[str] | None, host: str | None, port: int | None) -> None:
     chosen = context.settings(host=host, port=port)
-    chosen = context.settings(host=host, port=port, app=(*chosen.app, *(modules or ())))
+    chosen = replace(chosen, app=(*chosen.app, *(modules or ())))
     logs.configure(chosen.log_level)
 
     async def until_stopped() -> None:
@@ -110,6 +112,6 @@ def _ready(address: str, chosen: Settings) -> None:
     lines = [
         f"[bold]API[/bold]   {address}",
         f"[bold]Docs[/bold]  {address}/docs",
-        f"[bold]Data[/bold]  {where}",
+        f"[bold]Data[/bold]  {escape(str(where))}",
     ]
     context.out.print(Panel("\n".join(lines if address else lines[2:]), title="Tasktide is ready", expand=False))

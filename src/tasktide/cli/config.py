@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from tasktide import settings as all_settings
@@ -30,7 +31,8 @@ def show(json: Annotated[bool, typer.Option("--json", help="As one JSON array.")
         return
     table = Table("variable", "value", "unit", "about", box=None)
     for one in described:
-        value = one.value if one.value == one.default else f"[bold]{one.value}[/bold]"
+        shown = escape(one.value)
+        value = shown if one.value == one.default else f"[bold]{shown}[/bold]"
         table.add_row(one.name, value, one.unit, one.about)
     context.out.print(table)
 

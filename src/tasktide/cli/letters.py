@@ -5,12 +5,14 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from tasktide.cli import context
 from tasktide.domain.errors import NotFound
 from tasktide.domain.ids import MAX_ID
 from tasktide.domain.letters import DeadLetter
+from tasktide.domain.users import OPERATOR
 from tasktide.usecases.letters import DeadLetters
 from tasktide.wiring.ports import Ports
 
@@ -27,7 +29,7 @@ def list_letters(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List them, oldest first."""
-    found = context.on_engines(context.settings(), lambda ports: _letters(ports).find(after, limit))
+    found = context.on_engines(context.settings(), lambda ports: _letters(ports).find(OPERATOR, after, limit))
     if json:
         for letter in found:
             typer.echo(msgspec.json.encode(letter))
@@ -37,14 +39,21 @@ def list_letters(
         return
     table = Table("id", "parked at", "topic", "pipeline", "key", "reason", box=None)
     for letter in found:
-        table.add_row(str(letter.id), letter.parked_at, letter.topic, letter.pipeline, letter.key, letter.reason[:100])
+        table.add_row(
+            str(letter.id),
+            letter.parked_at,
+            letter.topic,
+            letter.pipeline,
+            escape(letter.key),
+            escape(letter.reason[:100]),
+        )
     context.out.print(table)
 
 
 @app.command()
 def show(letter_id: Id) -> None:
     """Show one, with the bytes of its record."""
-    letter: DeadLetter = context.on_engines(context.settings(), lambda ports: _letters(ports).get(letter_id))
+    letter: DeadLetter = context.on_engines(context.settings(), lambda ports: _letters(ports).get(OPERATOR, letter_id))
     for name in ("id", "parked_at", "topic", "pipeline", "position", "key", "attempts", "reason"):
         typer.echo(f"{name}: {getattr(letter, name)}")
     typer.echo(b"value: " + letter.value)
@@ -53,13 +62,13 @@ def show(letter_id: Id) -> None:
 @app.command()
 def replay(letter_ids: Ids) -> None:
     """Put records back onto their topic; the running server reads them within a second."""
-    _each("Replayed", letter_ids, lambda letters, number: letters.replay(number))
+    _each("Replayed", letter_ids, lambda letters, number: letters.replay(OPERATOR, number))
 
 
 @app.command()
 def drop(letter_ids: Ids) -> None:
     """Forget records for good."""
-    _each("Dropped", letter_ids, lambda letters, number: letters.drop(number))
+    _each("Dropped", letter_ids, lambda letters, number: letters.drop(OPERATOR, number))
 
 
 def _each(done: str, numbers: list[int], act: Callable[[DeadLetters, int], Awaitable[None]]) -> None:

@@ -36,7 +36,7 @@ class Mail(Struct, frozen=True, kw_only=True):
 def compose(delivery: Delivery, address: str) -> Mail:
     """The mail that tells a user of a notification."""
     told = delivery.notification
-    subject = told.message.splitlines()[0] if told.message.strip() else told.kind.value
+    subject = next((line for line in told.message.splitlines() if line.strip()), told.kind.value)
     return Mail(
         to=address,
         subject=subject[:150],

@@ -65,6 +65,12 @@ def merged_preferences(sent: dict[str, Any]) -> Preferences:
         else:
             errors += _row_errors(channel, row)
             whole[Channel(channel)] |= {Kind(kind): wanted for kind, wanted in row.items() if kind in set(Kind)}
+    errors += [
+        FieldError(f"{channel}.{kind}", "needs the inbox to be on for this kind")
+        for channel in Channel
+        for kind in Kind
+        if whole[channel][kind] and not whole[Channel.INBOX][kind]
+    ]
     if errors:
         raise Invalid(errors)
     return whole

@@ -11,6 +11,13 @@ class Reply(Struct, frozen=True):
     body: bytes
 
 
+class Reserved(Struct, frozen=True):
+    """Ids set aside for a request; resumed: a first try may have used them already."""
+
+    first_id: int
+    is_resumed: bool = False
+
+
 class Claim(Struct, frozen=True, kw_only=True):
     """What is known under a key: whose body it was, the first reserved id, and how far it came."""
 

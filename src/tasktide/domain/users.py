@@ -8,7 +8,7 @@ from msgspec import Struct
 from tasktide.domain import text
 from tasktide.domain.errors import FieldError, Invalid
 from tasktide.domain.ids import UserId
-from tasktide.domain.times import Timestamp
+from tasktide.domain.times import NEVER, Timestamp
 
 PASSWORD_LENGTH = (8, 128)
 NAME_LENGTH = 100
@@ -61,6 +61,10 @@ class Actor(Struct, frozen=True):
     def is_admin(self) -> bool:
         """Whether the admin's rules apply."""
         return self.role is Role.ADMIN
+
+
+# Whoever works at the machine itself, with the data in reach.
+OPERATOR = Actor(UserId(0), Role.ADMIN, "", NEVER)
 
 
 def check_registration(email: str, name: str, password: str, name_length: int = NAME_LENGTH) -> str:

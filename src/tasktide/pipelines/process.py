@@ -31,12 +31,15 @@ FINISH_S = 4.0
 # A handler that does not end even when it is cancelled is given up after this time.
 CANCEL_S = 1.0
 # How long a job that was interrupted twice is watched alone: what kills its worker mostly does it at once.
-ALONE_S = 5.0
-# A full waiting room of which so little is claimed in this time is blocked by a slow handler; the newest half of
-# that handler's orders goes back to the store for a while, so that others come in.
-BLOCKED_S = 2.0
-BLOCKED_CLAIMS = 100
+ALONE_S = 1.0
+# A full waiting room is looked at this often. If its longest queue would take more than the patience to be claimed, at
+# the pace of the last look, its newest half goes back to the store for a while, so that others come in.
+RELIEVE_S = 2.0
+PATIENCE_S = 10.0
 PUT_OFF_S = 30.0
+# Records from the first that waits to the last that was read: beyond it the oldest orders go back to the store,
+# so that one that waits for hours does not keep the log from being committed and trimmed.
+SPAN = 50_000
 
 
 class Worker(Consumer):
@@ -65,13 +68,13 @@ class Worker(Consumer):
         self._concurrency = concurrency
         self._waiting = WaitingRoom(WINDOW)
         self._watermark = Watermark()
-        self._later: dict[TaskId, list[Waiting]] = {}
         self._running: dict[TaskId, asyncio.Task[None]] = {}
         self._by_handler: Counter[str] = Counter()
         self._finished: list[Outcome] = []
         self._changed = asyncio.Event()
         self._unstored = 0
-        self._claimed = 0
+        self._claimed: Counter[str] = Counter()
+        self._told_to_stop: set[TaskId] = set()
         self._stuck = False
 
     async def work(self) -> None:
@@ -82,7 +85,7 @@ class Worker(Consumer):
             self._spawn(self._heed_cancellations()),
             self._spawn(self._stop.wait()),
         ]
-        ended = [self._spawn(self._claim()), self._spawn(self._recover(orphans))]
+        ended = [self._spawn(self._claim()), self._spawn(self._recover(orphans)), self._spawn(self._relieve())]
         storing = self._spawn(self._store())
         parts = [*cut, *ended, storing]
         try:
@@ -113,7 +116,7 @@ class Worker(Consumer):
     async def _read(self) -> None:
         while not self.stopping:
             if not self._waiting.room:
-                await self._make_room()
+                await self._wait()
                 continue
             found = await self.read(min(BATCH, self._waiting.room))
             now_s = self._clock.monotonic()
@@ -126,22 +129,20 @@ class Worker(Consumer):
             if found:
                 self._changed.set()
 
-    async def _make_room(self) -> None:
-        claimed = self._claimed
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BLOCKED_S):
-                while not self._waiting.room and not self.stopping:
-                    await self._wait()
-        if self._waiting.room or self._claimed - claimed >= BLOCKED_CLAIMS or self.stopping:
-            return
-        newest = self._waiting.evict()
-        self.logger.warning("orders put off", handler=newest[0].work.handler, count=len(newest), for_s=PUT_OFF_S)
-        for first in range(0, len(newest), BATCH):
-            some = newest[first : first + BATCH]
-            await self.keep_trying(lambda: self._processing.put_off([one.work for one in some], PUT_OFF_S))  # noqa: B023
-            for one in some:
-                self._watermark.done(one.position)
-        self._changed.set()
+    async def _relieve(self) -> None:
+        """Keep one slow handler from filling the waiting room, and an old order from holding the whole log back."""
+        while not self.stopping:
+            self._claimed.clear()
+            await self.pause(RELIEVE_S)
+            if self._waiting.room < BATCH:
+                handler, count = self._waiting.longest()
+                if self._claimed[handler] * PATIENCE_S < count * RELIEVE_S:
+                    newest = self._waiting.evict_newest()
+                    self.logger.warning("orders put off", handler=handler, count=len(newest), for_s=PUT_OFF_S)
+                    await self._put_off(newest, PUT_OFF_S)
+            if len(self._watermark) > SPAN:
+                await self._put_off(self._waiting.evict_oldest(), PUT_OFF_S)
+            self._changed.set()
 
     async def _claim(self) -> None:
         committed = 0
@@ -152,12 +153,14 @@ class Worker(Consumer):
                 await self._wait()
                 continue
             began = time.perf_counter()
-            ready = [one for one in taken if not self._put_off(one)]
+            ready = [one for one in taken if one.work.task_id not in self._running]
             await self._claim_or_split(ready)
+            # A second order for a job that runs here is looked at again when that may be over.
+            await self._put_off([one for one in taken if one.work.task_id in self._running and one not in ready], 1.0)
             if self._watermark.position != committed:
                 committed = self._watermark.position
                 await self.keep_trying(lambda: self.reader.commit(committed))  # noqa: B023 - awaited within the turn
-            self._claimed += len(ready)
+            self._claimed.update(one.work.handler for one in ready)
             self.metrics.handled(self.name, len(ready), time.perf_counter() - began)
 
     async def _claim_or_split(self, some: Sequence[Waiting]) -> None:
@@ -181,12 +184,13 @@ class Worker(Consumer):
         for one in some:
             self._watermark.done(one.position)
 
-    def _put_off(self, one: Waiting) -> bool:
-        """A second order for a job that is running here waits until that is over."""
-        is_running = one.work.task_id in self._running
-        if is_running:
-            self._later.setdefault(one.work.task_id, []).append(one)
-        return is_running
+    async def _put_off(self, some: Sequence[Waiting], delay_s: float) -> None:
+        """Give orders back to the store, which announces anew those that are still wanted then."""
+        for first in range(0, len(some), BATCH):
+            part = some[first : first + BATCH]
+            await self.keep_trying(lambda: self._processing.put_off([one.work for one in part], delay_s))  # noqa: B023
+            for one in part:
+                self._watermark.done(one.position)
 
     def _free(self, handler: str) -> int:
         return self._processing.capacity(handler) - self._by_handler[handler]
@@ -200,7 +204,11 @@ class Worker(Consumer):
         outcome = Outcome(attempt.task)  # neither result nor error: handed back
         try:
             outcome = await self._processing.run(attempt)
+        except asyncio.CancelledError:
+            if attempt.task.id not in self._told_to_stop:  # the handler cancelled its own task
+                outcome = Outcome(attempt.task, error="CancelledError: the handler cancelled itself")
         finally:
+            self._told_to_stop.discard(attempt.task.id)
             self._by_handler[attempt.task.handler or ""] -= 1
             self._finished.append(outcome)
             self._changed.set()
@@ -220,8 +228,6 @@ class Worker(Consumer):
                 await self._store_singly(outcomes)
             for outcome in outcomes:
                 self._running.pop(outcome.task.id, None)
-                for order in self._later.pop(outcome.task.id, ()):
-                    self._waiting.put_back(order)
             self._unstored -= len(outcomes)
             self._changed.set()
 
@@ -272,6 +278,7 @@ class Worker(Consumer):
                 for message in messages:
                     running = self._running.get(TaskId(int(message.body)))
                     if running is not None:
+                        self._told_to_stop.add(TaskId(int(message.body)))
                         running.cancel()
         finally:
             subscription.close()
@@ -279,6 +286,7 @@ class Worker(Consumer):
     async def _hand_back(self) -> None:
         """Let running handlers end, for a while; those that do not are cancelled, which hands their jobs back."""
         running = [task for task in self._running.values() if not task.done()]
+        self._told_to_stop |= self._running.keys()
         if running:
             _, late = await asyncio.wait(running, timeout=FINISH_S)
             for task in late:

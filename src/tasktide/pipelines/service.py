@@ -8,7 +8,7 @@ import structlog
 from tasktide.domain.errors import Unavailable
 
 # What was read is finished within this time, or left uncommitted.
-DRAIN_S = 8.0
+DRAIN_S = 6.0
 
 
 class Service:

@@ -15,8 +15,8 @@ STALL_S = 1.0
 class Ticker(Service):
     """Calls `tick` again at once while it finds something to do, and every `every_s` seconds otherwise.
 
-    `tick` returns how many things it did. Unavailable stalls the ticker; any other error is logged, and
-    the next tick tries anew: what a tick works on are rows, which are still there.
+    `tick` returns how many things it did. Unavailable stalls the ticker; any other error stalls it too and is logged,
+    and the next tick tries anew: what a tick works on are rows, which are still there.
     """
 
     def __init__(self, *, name: str, tick: Callable[[], Awaitable[int]], every_s: float, metrics: Metrics) -> None:
@@ -48,6 +48,7 @@ class Ticker(Service):
             done = 0
         except Exception:
             self._logger.exception("tick failed")
+            self.stalled = True
             done = 0
         if was_stalled != self.stalled:
             self._metrics.stalled(self.name, is_stalled=self.stalled)

@@ -38,11 +38,8 @@ class WaitingRoom:
 
     def add(self, record: Stored, work: Work, now_s: float) -> None:
         """Let a work in."""
-        self.put_back(Waiting(now_s - work.priority * STEP_S, record.position, record, work))
-
-    def put_back(self, waiting: Waiting) -> None:
-        """Let a work in again, at its old place."""
-        heapq.heappush(self._by_handler.setdefault(waiting.work.handler, []), waiting)
+        waiting = Waiting(now_s - work.priority * STEP_S, record.position, record, work)
+        heapq.heappush(self._by_handler.setdefault(work.handler, []), waiting)
         self._size += 1
 
     def take(self, count: int, capacity: Callable[[str], int]) -> list[Waiting]:
@@ -62,16 +59,32 @@ class WaitingRoom:
         self._size -= len(taken)
         return taken
 
-    def evict(self) -> list[Waiting]:
-        """Take out the least urgent half of the handler that has most waiting."""
-        heap = max(self._by_handler.values(), key=len)
-        ranked = sorted(heap)
-        half = len(ranked) // 2
-        self._by_handler[ranked[0].work.handler] = ranked[:half]
-        if not half:
-            del self._by_handler[ranked[0].work.handler]
-        self._size -= len(ranked) - half
-        return ranked[half:]
+    def evict_newest(self) -> list[Waiting]:
+        """Take out the less urgent half of the handler that has most waiting."""
+        ranked = sorted(self._by_handler[self.longest()[0]])
+        return self._evict(ranked[len(ranked) // 2 :])
+
+    def longest(self) -> tuple[str, int]:
+        """The handler that has most waiting, and how many."""
+        handler = max(self._by_handler, key=lambda name: len(self._by_handler[name]))
+        return handler, len(self._by_handler[handler])
+
+    def evict_oldest(self) -> list[Waiting]:
+        """Take out the half of all that was read first."""
+        everyone = sorted((one for heap in self._by_handler.values() for one in heap), key=lambda one: one.position)
+        return self._evict(everyone[: (len(everyone) + 1) // 2])
+
+    def _evict(self, gone: list[Waiting]) -> list[Waiting]:
+        positions = {one.position for one in gone}
+        for handler, heap in list(self._by_handler.items()):
+            kept = [one for one in heap if one.position not in positions]
+            heapq.heapify(kept)
+            if kept:
+                self._by_handler[handler] = kept
+            else:
+                del self._by_handler[handler]
+        self._size -= len(gone)
+        return gone
 
 
 class Watermark:
@@ -80,6 +93,9 @@ class Watermark:
     def __init__(self) -> None:
         self._open: dict[int, bool] = {}
         self.position = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def begin(self, position: int) -> None:
         """A record was read; positions come in ascending order."""

@@ -15,7 +15,3 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since some start; for durations, timeouts and windows."""
         ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Return after that many seconds of monotonic time."""
-        ...

@@ -46,10 +46,6 @@ class Reader(Protocol):
         """
         ...
 
-    async def rewind(self) -> None:
-        """Go back to the last commit, so that what was read since is read again."""
-        ...
-
     async def lag(self) -> Lag:
         """How far the group is behind the end of the topic."""
         ...

@@ -16,6 +16,10 @@ class Tokens(Protocol):
         """The session that a token names; Unauthenticated when it is forged, damaged or expired."""
         ...
 
+    def fingerprint(self, content: bytes) -> bytes:
+        """A digest that nobody without the secret can compute; the same for the same content."""
+        ...
+
 
 class Passwords(Protocol):
     """Hashes passwords slowly, off the event loop."""

@@ -77,13 +77,17 @@ async def _serve(
             await server.stop()
         await asyncio.gather(*(service.stop() for service in services))
         logger.info("stopped")
-    for task in done - {stopping}:
-        task.result()
+    del done
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.result()
 
 
 async def _catch_up(ports: Ports, stopping: asyncio.Task[bool]) -> None:
     waiting = asyncio.create_task(ports.log.settled("task.ingested", "ingest", CATCH_UP_S))
     await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if waiting.done():
+        waiting.result()
     waiting.cancel()
 
 

@@ -72,11 +72,14 @@ class LiveStream:
         return [Item(one.id, _encode(one)) for one in page]
 
     async def _listen(self) -> Sequence[Item]:
+        left_s = self._deadline - self._clock.monotonic()
+        if left_s <= 0:
+            raise _expired()
         try:
-            async with asyncio.timeout(max(0.0, self._deadline - self._clock.monotonic())):
+            async with asyncio.timeout(left_s):
                 messages = await self._subscription.read()
         except TimeoutError:
-            raise Unauthenticated("The token has expired.", code="token_expired") from None
+            raise _expired() from None
         if messages is None:
             # Something was lost, perhaps the word that the session ended: ask the stores for both.
             self._behind = True
@@ -131,6 +134,10 @@ class Live:
             sessions=self._sessions,
             clock=self._clock,
         )
+
+
+def _expired() -> Unauthenticated:
+    return Unauthenticated("The token has expired.", code="token_expired")
 
 
 def _ended() -> Unauthenticated:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from tasktide.domain import access, audience, events, ids, paging, text
+from tasktide.domain import access, audience, events, ids, paging, text, times
 from tasktide.domain.access import Action
 from tasktide.domain.errors import FieldError, Invalid, NotFound, invalid
 from tasktide.domain.events import Planned, TaskEvent
@@ -21,7 +21,7 @@ from tasktide.domain.notifications import (
 )
 from tasktide.domain.paging import Cursor
 from tasktide.domain.users import Actor
-from tasktide.ports.cache import Cache
+from tasktide.ports.cache import Cache, Snapshot
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
 from tasktide.ports.log import Log, Record
@@ -31,6 +31,7 @@ from tasktide.ports.users import PreferenceStore, UserStore
 # Inboxes that one request may fill: bounds the memory and time that it takes.
 MOST_RECIPIENTS = 100_000
 MOST_ERRORS = 100
+PREFERENCES_TTL_S = 60.0
 # Records made before the event loop gets a turn.
 TURN = 500
 
@@ -154,7 +155,10 @@ class Notifications:
         """Replace the actor's matrix; what is absent goes back to its default."""
         whole = merged_preferences(sent)
         await self._preferences.prefer(actor.user_id, whole)
-        await self._cache.drop([f"user:{actor.user_id}:preferences"])
+        # At a version above that of any copy that is being read right now.
+        version = times.epoch_ms(self._clock.now())
+        body = msgspec.json.encode(whole)
+        await self._cache.put([Snapshot(f"user:{actor.user_id}:preferences", version, body, PREFERENCES_TTL_S)])
         return whole
 
     async def _page(self, actor: Actor, found: list[Notification], order: str, limit: int) -> InboxPage:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from tasktide.domain import events, retry, tasks
 from tasktide.domain.events import Work
@@ -109,7 +109,8 @@ class Processing:
         An attempt that its worker did not survive is spent: that is how a job that kills comes to its end.
         """
         stored = await self._store.get({orphan.id for orphan in orphans})
-        alive = [task for task in stored.values() if task.status is Status.IN_PROGRESS]
+        # Not one that was cancelled, retried and begun anew by this worker in the meantime.
+        alive = [task for orphan in orphans if (task := stored.get(orphan.id)) and _is_same(orphan, task)]
         spent = [task for task in alive if task.attempts >= task.max_attempts]
         if spent:
             await self.finish([Outcome(task, error=WORKER_DIED) for task in spent])
@@ -136,11 +137,9 @@ class Processing:
         except TimeoutError as error:
             is_ours = isinstance(error, OutOfTime)
             return Outcome(task, error=f"It ran longer than {handler.timeout_s:g} s." if is_ours else _describe(error))
-        except GeneratorExit:
-            raise
         except BaseException as error:
-            if running is not None and running.cancelling():
-                raise  # it was not the handler who raised it: the job was cancelled, or the worker stops
+            if isinstance(error, asyncio.CancelledError) and running is not None and running.cancelling():
+                raise  # the job was cancelled or the worker stops: the caller knows
             return Outcome(task, error=_describe(error))
         finally:
             context.cancelled.set()
@@ -222,7 +221,8 @@ def _is_wanted(task: Task, work: Work) -> bool:
 
 def _is_same(ours: Task, stored: Task) -> bool:
     """Whether the stored job is still in the attempt that we ran."""
-    return stored.status is Status.IN_PROGRESS and stored.attempts == ours.attempts
+    is_running = stored.status is Status.IN_PROGRESS
+    return is_running and (stored.attempts, stored.started_at) == (ours.attempts, ours.started_at)
 
 
 def _changed(before: Task, after: Task, records: tuple[Record, ...] = (), wake_at: Timestamp | None = None) -> Change:
@@ -233,13 +233,14 @@ def _changed(before: Task, after: Task, records: tuple[Record, ...] = (), wake_a
         event=events.changed(before, after, events.WORKER),
         records=records,
         wake_at=wake_at,
+        remind_at=UNSET if after.status.is_open else None,
     )
 
 
 def _describe(error: BaseException) -> str:
     try:
         text = f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - a handler's exception may fail even to say what it is
+    except BaseException:  # noqa: BLE001 - a handler's exception may fail even to say what it is
         text = type(error).__name__
     return text.encode("utf-8", "replace").decode()
 

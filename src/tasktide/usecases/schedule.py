@@ -59,7 +59,7 @@ def _rung(task: Task, now: Timestamp, *, wake: bool, remind: bool) -> Change:
     records = []
     if wake:
         records.append(Record(events.TASK_INPUT, str(task.id), events.encode(events.work(task, now))))
-    if remind:
+    if remind and task.status.is_open:
         for plan in audience.plan_due(task):
             event = events.planned(plan, events.SYSTEM, now)
             records.append(Record(events.NOTIFICATION_EVENTS, str(plan.user_id), events.encode(event)))

@@ -13,6 +13,7 @@ from tasktide.domain.errors import Conflict, FieldError, Invalid, NotFound, Stal
 from tasktide.domain.fields import NewTask, TaskFields, TaskLimits
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.paging import Cursor, Page, TaskQuery
+from tasktide.domain.replies import Reserved
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.times import Timestamp
 from tasktide.domain.users import Actor
@@ -79,14 +80,16 @@ class Tasks:
         self._backlog_limit = backlog_limit
         self._stopping = stopping
         self._known_users: set[int] = set()
-        self._unlisted = False  # whether something accepted here may not be stored yet
+        # Submissions accepted here, and how many of them are known to be stored.
+        self._accepted = 0
+        self._stored_of_accepted = 0
 
     async def reserve(self, count: int) -> int:
         """The first of `count` ids for a submission that may have to be repeated."""
         return (await self._ids.take("tasks", count))[0]
 
     async def submit(
-        self, actor: Actor, draft: NewTask, *, traceparent: str | None = None, first_id: int | None = None
+        self, actor: Actor, draft: NewTask, *, traceparent: str | None = None, reserved: Reserved | None = None
     ) -> Task:
         """Accept a task: it is durable and readable when it returns. Otherwise as `submit_many`."""
         await self._check_backlog()
@@ -94,7 +97,7 @@ class Tasks:
         errors = await self._check_references([("", values)])
         if errors:
             raise Invalid(errors)
-        [task] = await self._accept(actor, [values], traceparent, first_id)
+        [task] = await self._accept(actor, [values], traceparent, reserved)
         return task
 
     async def submit_many(
@@ -104,7 +107,7 @@ class Tasks:
         faults: Sequence[FieldError] = (),
         *,
         traceparent: str | None = None,
-        first_id: int | None = None,
+        reserved: Reserved | None = None,
     ) -> list[Task]:
         """Accept tasks, all or none. None stands for a draft that could not be read, for the reasons in `faults`.
 
@@ -126,7 +129,7 @@ class Tasks:
         if errors:
             errors.sort(key=lambda error: int(error.field[1 : error.field.index("]")]))
             raise Invalid(errors[:MOST_ERRORS])
-        return await self._accept(actor, [values for _, values in checked], traceparent, first_id)
+        return await self._accept(actor, [values for _, values in checked], traceparent, reserved)
 
     async def get(self, task_id: TaskId) -> Task:
         """The task as it is now; NotFound when there is none or it was deleted."""
@@ -142,10 +145,11 @@ class Tasks:
 
     async def find(self, query: TaskQuery) -> Page[Task]:
         """A page of tasks, what was accepted here just before included."""
-        if self._unlisted:
-            self._unlisted = False
-            if not await self._log.settled(events.TASK_INGESTED, INGEST, LISTED_WITHIN_S):
-                self._unlisted = True
+        accepted = self._accepted
+        if accepted > self._stored_of_accepted and await self._log.settled(
+            events.TASK_INGESTED, INGEST, LISTED_WITHIN_S
+        ):
+            self._stored_of_accepted = max(self._stored_of_accepted, accepted)
         found = list(await self._store.find(msgspec.structs.replace(query, limit=query.limit + 1)))
         items = found[: query.limit]
         if len(found) <= query.limit:
@@ -299,9 +303,12 @@ class Tasks:
             raise Unavailable("ingest", "Tasks arrive faster than they can be stored; try again in a moment.")
 
     async def _accept(
-        self, actor: Actor, checked: Sequence[dict[str, Any]], traceparent: str | None, first_id: int | None
+        self, actor: Actor, checked: Sequence[dict[str, Any]], traceparent: str | None, reserved: Reserved | None
     ) -> list[Task]:
-        first = await self.reserve(len(checked)) if first_id is None else first_id
+        known = await self._resumed(reserved, len(checked))
+        if len(known) == len(checked):
+            return known
+        first = await self.reserve(len(checked)) if reserved is None else reserved.first_id
         now = self._clock.now()
         made: list[Task] = []
         records: list[Record] = []
@@ -314,9 +321,19 @@ class Tasks:
             made.append(task)
             records.append(Record(events.TASK_INGESTED, str(task.performer_id or task.id), events.encode(event)))
         await self._log.append(records)
-        self._unlisted = True
-        await self._remember(made)
+        self._accepted += 1
+        if reserved is None or not reserved.is_resumed:
+            await self._remember(made)
         return made
+
+    async def _resumed(self, reserved: Reserved | None, count: int) -> list[Task]:
+        """What the first try of a repeated submission has stored, once its part of the log is stored."""
+        if reserved is None or not reserved.is_resumed:
+            return []
+        await self._log.settled(events.TASK_INGESTED, INGEST, STORED_WITHIN_S)
+        wanted = [TaskId(reserved.first_id + index) for index in range(count)]
+        stored = await self._store.get(wanted)
+        return [stored[task_id] for task_id in wanted if task_id in stored]
 
     def _check_one(self, actor: Actor, draft: NewTask) -> dict[str, Any]:
         values = fields.checked(draft, self._limits)

@@ -94,14 +94,20 @@ class Users:
         account = await self._store.by_email(email.strip().lower())
         if not await self._passwords.verify(password, account.password_hash if account else None) or account is None:
             raise Unauthenticated("The email address or the password is wrong.", code="bad_credentials")
-        return await self._sign(account.user)
+        signed, session = await self._sign(account.user)
+        current = (await self._store.get([account.user.id])).get(account.user.id)
+        if current is None or current.password_hash != account.password_hash:
+            # The password was changed while this one was being checked: its sessions were ended a moment ago.
+            await self._sessions.close(session.id)
+            raise Unauthenticated("The email address or the password is wrong.", code="bad_credentials")
+        return signed
 
     async def sign_for(self, email: str) -> Signed:
         """Open a session without a password, for an operator at the machine; NotFound when nobody has the email."""
         account = await self._store.by_email(email.strip().lower())
         if account is None:
             raise NotFound(f"There is no user with the address {email}.")
-        return await self._sign(account.user)
+        return (await self._sign(account.user))[0]
 
     async def authenticate(self, token: str) -> Actor:
         """Who is behind a token; Unauthenticated when it is bad, expired or its session was closed."""
@@ -216,12 +222,12 @@ class Users:
             return after
         raise Stale("The account keeps changing under this request; try again.")
 
-    async def _sign(self, user: User) -> Signed:
+    async def _sign(self, user: User) -> tuple[Signed, Session]:
         expires_at = later(self._clock.now(), self._lifetime_s)
         session = Session(id=secrets.token_urlsafe(16), user_id=user.id, expires_at=expires_at)
         await self._sessions.open(session)
         token = self._tokens.issue(session)
-        return Signed(
+        signed = Signed(
             access_token=token,
             token=token,
             expires_in=self._lifetime_s,
@@ -230,6 +236,7 @@ class Users:
             name=user.name,
             role=user.role,
         )
+        return signed, session
 
     async def _ended(self, session_ids: Sequence[str]) -> None:
         self._changes += 1

@@ -82,7 +82,7 @@ def platform(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], 
             signed_in=settings.rate_signed_in,
             enabled=settings.rate_limiting,
         ),
-        idempotency=Idempotency(replies=ports.replies, clock=ports.clock),
+        idempotency=Idempotency(replies=ports.replies, tokens=ports.tokens, clock=ports.clock),
         stats=Stats(
             store=ports.tasks,
             metrics=ports.metrics,

@@ -1,5 +1,7 @@
 """JSON Web Tokens, HS256."""
 
+import hmac
+
 import jwt
 
 from tasktide.domain import times
@@ -45,3 +47,7 @@ class JwtTokens:
         if expires_at <= self._clock.now():
             raise Unauthenticated("The token has expired.", code="token_expired")
         return Session(id=str(claims["sid"]), user_id=user_id, expires_at=expires_at)
+
+    def fingerprint(self, content: bytes) -> bytes:
+        """See the port."""
+        return hmac.digest(self._secret.encode(), content, "sha256")

@@ -24,6 +24,8 @@ GROUP = 500
 # Works that may wait; past it writers are refused, so that a slow disk cannot fill the memory.
 WAITING = 20_000
 READERS = 2
+# Searches that may run or wait; past it they are refused.
+SEARCHES = 64
 QUERY_TIMEOUT_S = 10.0
 _AWAY = {
     sqlite3.SQLITE_BUSY,
@@ -93,6 +95,8 @@ class Database:
         self._local = threading.local()
         self._reading: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._searchers = ThreadPoolExecutor(1, thread_name_prefix="sqlite-searcher")
+        self._searching = 0
         self._thread = threading.Thread(target=self._write, name="sqlite-writer", daemon=True)
         self._thread.start()
 
@@ -115,11 +119,25 @@ class Database:
         return await future
 
     async def read(self, work: Work[T]) -> T:
-        """Run a read beside the writer, on what is committed."""
+        """Run a short read beside the writer, on what is committed."""
+        return await self._read_in(self._readers, work)
+
+    async def search(self, work: Work[T]) -> T:
+        """As `read`, for what may take long: in a thread of its own, so that it holds up no short read."""
+        if self._searching >= SEARCHES:
+            raise Unavailable(ENGINE, "Too many searches at once; try again in a moment.")
+        self._searching += 1
+        try:
+            return await self._read_in(self._searchers, work)
+        finally:
+            self._searching -= 1
+
+    async def _read_in(self, threads: ThreadPoolExecutor, work: Work[T]) -> T:
         if self._path == MEMORY:
             return await self.run(work)
+        deadline = time.monotonic() + QUERY_TIMEOUT_S
         try:
-            return await self._loop.run_in_executor(self._readers, self._read, work)
+            return await self._loop.run_in_executor(threads, self._read, work, deadline)
         except sqlite3.Error as error:
             raise translate(error) from error
 
@@ -131,16 +149,16 @@ class Database:
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
         await asyncio.sleep(0)  # lets the last results, handed over before the thread ended, arrive
-        await asyncio.to_thread(self._readers.shutdown)
+        for threads in (self._readers, self._searchers):
+            await asyncio.to_thread(threads.shutdown)
         for connection in (*self._reading, self._connection):
             connection.close()
 
-    def _read(self, work: Work[T]) -> T:
+    def _read(self, work: Work[T], deadline: float) -> T:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = connect(self._path, readonly=True)
             self._reading.append(connection)
-        deadline = time.monotonic() + QUERY_TIMEOUT_S
         connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
         return work(Transaction(connection))
 

@@ -200,11 +200,6 @@ class SqliteReader:
         self._log.passed(self._topic)
         self._progress.set()
 
-    async def rewind(self) -> None:
-        """See the port."""
-        await self._load()
-        self.position = self.committed
-
     async def lag(self) -> Lag:
         """See the port."""
         await self._load()
@@ -230,7 +225,8 @@ class SqliteReader:
     async def _load(self) -> None:
         if self.committed < 0:
             _, committed = await self._database.read(lambda tx: _progress(tx, self._topic, self._group))
-            self.committed = self.position = committed
+            if self.committed < 0:  # nobody was faster while we looked
+                self.committed = self.position = committed
 
     async def _wait(self, wait_s: float) -> None:
         with contextlib.suppress(TimeoutError):

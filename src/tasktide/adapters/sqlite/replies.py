@@ -25,26 +25,44 @@ class SqliteReplies:
 
     async def claim(self, key: str, digest: bytes, first_id: int, expires_at: Timestamp) -> Claim | None:
         """See the port."""
-        now = self._clock.now()
-
-        def work(transaction: Transaction) -> Claim | None:
-            row = transaction.execute(SQL["get"], (key, now)).fetchone()
-            if row is None:
-                transaction.execute(SQL["claim"], (key, digest, first_id, self._owner, expires_at))
-                return None
-            stored, first, owner, status, headers, body = row
-            if status is not None:
-                reply = Reply(status, msgspec.json.decode(headers), body)
-                return Claim(digest=stored, first_id=first, reply=reply)
-            running = owner == self._owner and key in self._running
-            if not running and stored == digest:
-                transaction.execute(SQL["take_over"], (key, self._owner))
-            return Claim(digest=stored, first_id=first, running=running)
-
-        claim = await self._database.run(work)
-        if claim is None or (claim.reply is None and claim.digest == digest):
+        is_first = key not in self._running
+        self._running.add(key)
+        try:
+            claim = await self._database.run(
+                lambda tx: self._claim(tx, key, digest, first_id, expires_at, is_first=is_first)
+            )
+        except BaseException:
+            if is_first:
+                self._running.discard(key)
+            raise
+        is_won = claim is None or (claim.reply is None and not claim.running and claim.digest == digest)
+        if is_won:
             self._running.add(key)
+        elif is_first:
+            self._running.discard(key)
         return claim
+
+    def _claim(
+        self,
+        transaction: Transaction,
+        key: str,
+        digest: bytes,
+        first_id: int,
+        expires_at: Timestamp,
+        *,
+        is_first: bool,
+    ) -> Claim | None:
+        row = transaction.execute(SQL["get"], (key, self._clock.now())).fetchone()
+        if row is None:
+            transaction.execute(SQL["claim"], (key, digest, first_id, self._owner, expires_at))
+            return None
+        stored, first, owner, status, headers, body = row
+        if status is not None:
+            return Claim(digest=stored, first_id=first, reply=Reply(status, msgspec.json.decode(headers), body))
+        running = owner == self._owner and not is_first
+        if not running and stored == digest:
+            transaction.execute(SQL["take_over"], (key, self._owner))
+        return Claim(digest=stored, first_id=first, running=running)
 
     async def settle(self, key: str, reply: Reply) -> None:
         """See the port."""

@@ -95,7 +95,7 @@ class SqliteTasks:
         order = f"t.{column} {way}, t.id {way}"
         sql = SQL["find"].format(where=" AND ".join(where) or "TRUE", order=order)
         parameters["limit"] = query.limit
-        return _decode_tasks(await self._database.read(lambda tx: tx.value(sql, parameters)))
+        return _decode_tasks(await self._database.search(lambda tx: tx.value(sql, parameters)))
 
     async def history(self, task_id: TaskId, after_version: int, limit: int) -> Sequence[bytes]:
         """See the port."""
@@ -110,7 +110,7 @@ class SqliteTasks:
         """See the port."""
         conditions, parameters = _where(where)
         sql = SQL["count"].format(where=" AND ".join(conditions) or "TRUE")
-        return int(await self._database.read(lambda tx: tx.value(sql, parameters)))
+        return int(await self._database.search(lambda tx: tx.value(sql, parameters)))
 
     async def totals(self) -> Totals:
         """See the port."""

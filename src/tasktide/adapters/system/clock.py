@@ -1,6 +1,5 @@
 """The machine's clocks."""
 
-import asyncio
 import time
 
 from tasktide.domain import times
@@ -24,7 +23,3 @@ class SystemClock:
     def monotonic(self) -> float:
         """See the port."""
         return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """See the port."""
-        await asyncio.sleep(seconds)

@@ -11,7 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from tasktide.domain import ids
 from tasktide.domain.errors import NotFound
-from tasktide.domain.replies import Reply
+from tasktide.domain.replies import Reply, Reserved
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.status import Problem
 
@@ -102,7 +102,7 @@ async def once(
     platform: Platform,
     scope: str,
     reserve: Callable[[], Awaitable[int]],
-    work: Callable[[int | None], Awaitable[Reply]],
+    work: Callable[[Reserved | None], Awaitable[Reply]],
 ) -> Response[Any]:
     """The answer of a creating request; with an Idempotency-Key, the same one each time it is asked."""
     key = request.headers.get("idempotency-key")

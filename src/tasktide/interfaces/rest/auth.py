@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from tasktide.domain.errors import invalid
-from tasktide.domain.replies import Reply
+from tasktide.domain.replies import Reply, Reserved
 from tasktide.domain.users import User
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces.rest.answers import (
@@ -62,7 +62,8 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
 async def register(request: Incoming, data: JSONBody[Registration], platform: Platforms) -> Response[Any]:
     """Make an account. The first one is admin, later ones are members."""
 
-    async def work(user_id: int | None) -> Reply:
+    async def work(reserved: Reserved | None) -> Reply:
+        user_id = reserved.first_id if reserved else None
         user = await platform.users.register(data.email, data.name, data.password, user_id=user_id)
         return reply(user, 201, {"location": f"/users/{user.id}"})
 

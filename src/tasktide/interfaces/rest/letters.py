@@ -8,8 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
 
-from tasktide.domain import access, paging
-from tasktide.domain.access import Action
+from tasktide.domain import paging
 from tasktide.domain.letters import DeadLetter
 from tasktide.domain.paging import Cursor, Page
 from tasktide.domain.times import Timestamp
@@ -46,10 +45,10 @@ async def find_letters(
     cursor: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """Records that could not be handled, oldest first."""
-    _check(request)
+    actor = actors.required(request.scope)
     size = paging.check_limit(limit)
     last = paging.decode(cursor, "letters")
-    found = await platform.letters.find(last.id if last else 0, size + 1)
+    found = await platform.letters.find(actor, last.id if last else 0, size + 1)
     following = paging.encode(Cursor("letters", "", found[size - 1].id)) if len(found) > size else None
     return paged(request, Page([_shown(one) for one in found[:size]], following), following)
 
@@ -61,26 +60,22 @@ async def find_letters(
 )
 async def get_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> Response[Any]:
     """One record with the reason why nobody could handle it."""
-    _check(request)
-    return encoded(_shown(await platform.letters.get(path_id(letter_id, "dead letter"))))
+    actor = actors.required(request.scope)
+    return encoded(_shown(await platform.letters.get(actor, path_id(letter_id, "dead letter"))))
 
 
 @post("/letters/{letter_id:str}/replay", status_code=204, tags=TAGS, responses=problems(401, 403, 404))
 async def replay_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> None:
     """Put the record back onto its topic."""
-    _check(request)
-    await platform.letters.replay(path_id(letter_id, "dead letter"))
+    actor = actors.required(request.scope)
+    await platform.letters.replay(actor, path_id(letter_id, "dead letter"))
 
 
 @delete("/letters/{letter_id:str}", status_code=204, tags=TAGS, responses=problems(401, 403, 404))
 async def drop_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> None:
     """Forget the record for good."""
-    _check(request)
-    await platform.letters.drop(path_id(letter_id, "dead letter"))
-
-
-def _check(request: Incoming) -> None:
-    access.check(actors.required(request.scope), Action.LETTERS)
+    actor = actors.required(request.scope)
+    await platform.letters.drop(actor, path_id(letter_id, "dead letter"))
 
 
 def _shown(letter: DeadLetter) -> Letter:

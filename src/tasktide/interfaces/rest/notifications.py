@@ -14,7 +14,7 @@ from tasktide.domain import events, paging
 from tasktide.domain.errors import Stale, invalid
 from tasktide.domain.ids import MAX_ID, NotificationId
 from tasktide.domain.notifications import Notification, Preferences
-from tasktide.domain.replies import Reply
+from tasktide.domain.replies import Reply, Reserved
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.rest import operations
@@ -161,8 +161,8 @@ def _version(matrix: Preferences) -> int:
 async def _once(
     request: Incoming, platform: Platform, count: int, send: Callable[[int | None], Awaitable[int]]
 ) -> Response[Any]:
-    async def work(first_id: int | None) -> Reply:
-        return reply(Sent(await send(first_id)), 202)
+    async def work(reserved: Reserved | None) -> Reply:
+        return reply(Sent(await send(reserved.first_id if reserved else None)), 202)
 
     scope = events.user(actors.required(request.scope).user_id)
     return await once(request, platform, scope, lambda: platform.notifications.reserve(count), work)

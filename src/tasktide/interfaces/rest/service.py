@@ -1,5 +1,6 @@
 """Health, metrics and the explorer."""
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -95,8 +96,12 @@ async def explorer(name: FromPath[str] = "index.html") -> Response[Any]:
     """A page to try the API from, with nothing loaded from elsewhere."""
     if name not in EXPLORER:
         raise NotFound(f"There is no page {name[:40]}.")
-    body = files("tasktide.interfaces.rest").joinpath("explorer", name).read_bytes()
-    return Response(body, headers={"content-type": EXPLORER[name], "cache-control": "max-age=3600"})
+    return Response(_explorer_file(name), headers={"content-type": EXPLORER[name], "cache-control": "max-age=3600"})
+
+
+@cache
+def _explorer_file(name: str) -> bytes:
+    return files("tasktide.interfaces.rest").joinpath("explorer", name).read_bytes()
 
 
 ROUTES = [health, liveness, readiness, metrics, openapi, explorer]

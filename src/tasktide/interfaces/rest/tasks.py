@@ -13,7 +13,7 @@ from tasktide.domain.errors import invalid
 from tasktide.domain.fields import NewTask, TaskFields
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import Page, TaskFilter, TaskQuery
-from tasktide.domain.replies import Reply
+from tasktide.domain.replies import Reply, Reserved
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.times import Timestamp, parse
 from tasktide.interfaces import actor as actors
@@ -90,9 +90,9 @@ async def submit(request: Incoming, data: JSONBody[NewTask], platform: Platforms
     """Submit a task: a `title` and/or a `payload`. With a payload or a handler it is a job for workers."""
     actor = actors.required(request.scope)
 
-    async def work(first_id: int | None) -> Reply:
+    async def work(reserved: Reserved | None) -> Reply:
         traceparent = traceparent_of(request)
-        task = await platform.tasks.submit(actor, data, traceparent=traceparent, first_id=first_id)
+        task = await platform.tasks.submit(actor, data, traceparent=traceparent, reserved=reserved)
         return reply(task, 202, {"location": f"/tasks/{task.id}", "etag": f'"{task.version}"'})
 
     return await once(request, platform, events.user(actor.user_id), lambda: platform.tasks.reserve(1), work)
@@ -114,10 +114,10 @@ async def submit_batch(request: Incoming, platform: Platforms) -> Response[Any]:
     content_type = request.headers.get("content-type")
     many = decode_many(await request.body(), NewTask, content_type, platform.limits.batch_items)
 
-    async def work(first_id: int | None) -> Reply:
+    async def work(reserved: Reserved | None) -> Reply:
         traceparent = traceparent_of(request)
         tasks = await platform.tasks.submit_many(
-            actor, many.items, many.errors, traceparent=traceparent, first_id=first_id
+            actor, many.items, many.errors, traceparent=traceparent, reserved=reserved
         )
         return reply(Accepted(len(tasks), [task.id for task in tasks]), 202)
 

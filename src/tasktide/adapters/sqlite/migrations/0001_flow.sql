@@ -15,6 +15,7 @@ CREATE TABLE log_batches (
     body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX log_batches_by_offset ON log_batches (topic, last_offset);
+CREATE INDEX log_batches_by_age ON log_batches (appended_at);
 
 CREATE TABLE log_groups (
     topic TEXT NOT NULL,

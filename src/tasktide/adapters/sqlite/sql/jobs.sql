@@ -36,7 +36,7 @@ UPDATE deliveries SET state = 'dead', due_at = ?3, error = ?4 WHERE notification
 SELECT count(*) FROM deliveries WHERE state = 'waiting'
 
 -- name: release
--- At start nobody holds a lease: whoever did is gone. Write lock.
+-- At start nobody holds a lease: whoever did is gone. One that had failed before waits its lease out. Write lock.
 UPDATE deliveries SET due_at = ?1 WHERE state = 'waiting' AND attempts > 0 AND error IS NULL
 
 -- name: purge

@@ -32,7 +32,8 @@ SELECT committed FROM log_groups WHERE topic = ? AND name = ?
 
 -- name: trim
 -- Forgets old batches that every group of their topic has behind it: the groups known, and those that must read
--- it (JSON array of [topic, group]) even if they never ran. Write lock; at most a thousand at a time.
+-- it (JSON array of [topic, group]) even if they never ran. Write lock; log_batches_by_age;
+-- at most a thousand at a time.
 DELETE FROM log_batches WHERE rowid IN (
     SELECT rowid FROM log_batches AS b
     WHERE b.appended_at < ?1
@@ -43,5 +44,5 @@ DELETE FROM log_batches WHERE rowid IN (
             SELECT 1 FROM log_groups AS g WHERE g.topic = b.topic AND g.name = (r.value ->> 1)
         )
     )
-    ORDER BY b.rowid LIMIT 1000
+    ORDER BY b.appended_at LIMIT 1000
 )

@@ -7,11 +7,14 @@ FROM json_each(?) AS e
 
 -- name: stored
 -- The same batch as it is stored, in the order given, as one JSON array. notifications_by_event.
-SELECT json_group_array(json_object(
-    'id', n.id, 'user_id', n.user_id, 'kind', n.kind, 'task_id', n.task_id,
-    'message', n.message, 'created_at', n.created_at, 'read_at', n.read_at))
-FROM json_each(?) AS e JOIN notifications AS n
-ON n.user_id = (e.value ->> '$[0].user_id') AND n.event_id = (e.value ->> 1)
+SELECT json_group_array(json(row)) FROM (
+    SELECT json_object(
+        'id', n.id, 'user_id', n.user_id, 'kind', n.kind, 'task_id', n.task_id,
+        'message', n.message, 'created_at', n.created_at, 'read_at', n.read_at) AS row
+    FROM json_each(?) AS e JOIN notifications AS n
+    ON n.user_id = (e.value ->> '$[0].user_id') AND n.event_id = (e.value ->> 1)
+    ORDER BY e.key
+)
 
 -- name: get
 -- One notification of one user as JSON. Primary key.

@@ -95,15 +95,15 @@ FROM (SELECT event FROM task_history WHERE task_id = ? AND version > ? ORDER BY 
 -- name: alarms
 -- Tasks to wake or to remind of, most overdue first, as JSON [doc, wake, remind]. tasks_to_wake, tasks_to_remind.
 SELECT '[' || coalesce(group_concat(row, ','), '') || ']' FROM (
-    SELECT json_array(json(doc), coalesce(wake_at <= ?1, 0), coalesce(remind_at <= ?1, 0)) AS row
-    FROM tasks WHERE id IN (
-        SELECT id FROM (
+    SELECT json_array(json(t.doc), coalesce(t.wake_at <= ?1, 0), coalesce(t.remind_at <= ?1, 0)) AS row
+    FROM (
+        SELECT id, min(at) AS at FROM (
             SELECT id, wake_at AS at FROM tasks WHERE wake_at IS NOT NULL AND wake_at <= ?1
             UNION ALL
             SELECT id, remind_at AS at FROM tasks WHERE remind_at IS NOT NULL AND remind_at <= ?1
             ORDER BY at LIMIT ?2
-        )
-    )
+        ) GROUP BY id
+    ) AS due JOIN tasks AS t ON t.id = due.id ORDER BY due.at, t.id
 )
 
 -- name: find
