@@ -158,6 +158,7 @@ def _headers(path: str, method: str, operation: Json) -> None:
 
 def _bodies(path: str, method: str, operation: Json) -> None:
     answers = operation["responses"]
+    operation["summary"] = operation["description"].partition(".")[0].partition(":")[0]
     if path in _PUBLIC:
         operation["security"] = []
     if method == "patch":
