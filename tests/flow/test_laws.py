@@ -13,7 +13,7 @@ from support.engines import Engine, open_engine
 from support.pipelines import CASES, Case
 from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
-from tasktide.domain.events import NOTIFICATION_EVENTS, Work
+from tasktide.domain.events import NOTIFICATION_EVENTS
 from tasktide.pipelines import consumer
 from tasktide.pipelines.consumer import Consumer
 from tasktide.pipelines.loop import Pipeline
@@ -108,10 +108,11 @@ async def test_a_record_that_is_refused_even_alone_is_parked_and_its_neighbours_
 
 
 def _names(event: Any) -> bytes:
-    data = event.data if not isinstance(event, Work) else event
-    number = (
-        getattr(data, "task_id", None) or getattr(data, "id", None) or getattr(getattr(data, "task", 0), "id", None)
-    )
+    """The number of the thing that an event of any topic is about, as JSON."""
+    data = getattr(event, "data", event)
+    about = [getattr(data, "task", None), getattr(data, "notification", None), data]
+    numbers = [getattr(one, name, None) for one in about for name in ("task_id", "id")]
+    number = next((one for one in numbers if one is not None), None)
     return msgspec.json.encode([str(number), getattr(data, "event_id", "")])
 
 

@@ -103,10 +103,21 @@ class Post:
         self.sent.append(mail)
 
 
+def desk_of(engine: Engine, post: Post) -> DeliveryDesk:
+    return DeliveryDesk(
+        jobs=engine.jobs,
+        users=engine.users,
+        mailer=post,
+        letters=engine.letters,
+        clock=engine.clock,
+        random=Random(1),
+    )
+
+
 async def test_a_delivery_is_tried_later_each_time_and_is_the_same_mail(engine: Engine) -> None:
     await engine.users.add(make.account(1))
     post = Post(refusals=2)
-    desk = DeliveryDesk(jobs=engine.jobs, users=engine.users, mailer=post, random=Random(1))
+    desk = desk_of(engine, post)
     await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7).notification)])
     for wait_s in (1.1, 5.5):
         assert await desk.deliver() == (1, 0)
@@ -118,9 +129,12 @@ async def test_a_delivery_is_tried_later_each_time_and_is_the_same_mail(engine: 
     assert await desk.deliver() == (0, 0)
 
 
-async def test_a_delivery_that_nobody_takes_is_dead_after_its_last_try(engine: Engine) -> None:
+async def test_a_delivery_that_nobody_takes_is_a_dead_letter_after_its_last_try_and_can_be_replayed(
+    engine: Engine,
+) -> None:
     await engine.users.add(make.account(1))
-    desk = DeliveryDesk(jobs=engine.jobs, users=engine.users, mailer=Post(refusals=100), random=Random(1))
+    post = Post(refusals=6)
+    desk = desk_of(engine, post)
     await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7).notification)])
     outcomes = []
     for _ in range(7):
@@ -128,12 +142,23 @@ async def test_a_delivery_that_nobody_takes_is_dead_after_its_last_try(engine: E
         engine.clock.advance(700)
     assert outcomes == [(1, 0)] * 5 + [(1, 1), (0, 0)]
     assert await engine.jobs.waiting() == 0
+    [letter] = await engine.letters.find(0, 10)
+    assert (letter.reason, letter.attempts) == ("Unavailable: try again", 6)
+    assert await engine.letters.replay(letter.id)
+    [record] = await engine.log.reader(events.DELIVERIES, "redeliver").read(10, 0)
+    replayed = [events.decode(events.DELIVERIES, record.value)]
+    await desk.revive(replayed)
+    await desk.revive(replayed)
+    assert await desk.deliver() == (1, 0)
+    await desk.revive(replayed)
+    assert await desk.deliver() == (0, 0), "what went out is not sent again"
+    assert [mail.message_id for mail in post.sent] == ["<notification-7@tasktide>"]
 
 
 async def test_one_bad_delivery_does_not_stop_its_neighbours(engine: Engine) -> None:
     await engine.users.add(make.account(1))
     post = Post(refusals=0)
-    desk = DeliveryDesk(jobs=engine.jobs, users=engine.users, mailer=post, random=Random(1))
+    desk = desk_of(engine, post)
     told = [make.notification(1, user_id=99).notification, make.notification(2).notification]
     await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=one) for one in told])
     assert await desk.deliver() == (2, 0)

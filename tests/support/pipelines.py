@@ -6,21 +6,26 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import msgspec
+
 from support import make
 from support.engines import Engine
+from tasktide.adapters.console.mail import ConsoleMailer
 from tasktide.adapters.prometheus.metrics import PrometheusMetrics
 from tasktide.adapters.system.threads import DaemonThreads
 from tasktide.domain import events
+from tasktide.domain.deliveries import Delivery
 from tasktide.domain.events import Planned
 from tasktide.domain.handlers import Context, Handler, handler
 from tasktide.domain.ids import UserId
-from tasktide.domain.notifications import Kind
+from tasktide.domain.notifications import Channel, Kind
 from tasktide.domain.paging import TaskQuery
 from tasktide.domain.tasks import Status
 from tasktide.pipelines.consumer import Consumer
 from tasktide.pipelines.loop import Handle, Pipeline
 from tasktide.pipelines.process import Worker
 from tasktide.ports.log import Record
+from tasktide.usecases.delivery import DeliveryDesk
 from tasktide.usecases.inbox import Inbox
 from tasktide.usecases.ingest import Ingest
 from tasktide.usecases.notifications import Notifications
@@ -150,6 +155,30 @@ async def _finished(engine: Engine) -> list[int]:
     return sorted(task.id for task in found if task.status is Status.DONE)
 
 
+async def _dead_delivery(engine: Engine, number: int) -> Record:
+    delivery = Delivery(channel=Channel.EMAIL, notification=make.notification(number).notification)
+    await engine.jobs.put([delivery])
+    await engine.jobs.bury(delivery, "refused")
+    return Record(events.DELIVERIES, "1", msgspec.json.encode(delivery))
+
+
+async def _waiting(engine: Engine) -> list[int]:
+    sql = "SELECT notification_id FROM deliveries WHERE state = 'waiting' ORDER BY notification_id"
+    return [number for (number,) in await engine.base.read(lambda tx: tx.execute(sql).fetchall())]
+
+
+def _build_redeliver(engine: Engine) -> Consumer:
+    desk = DeliveryDesk(
+        jobs=engine.jobs,
+        users=engine.users,
+        mailer=ConsoleMailer(),
+        letters=engine.letters,
+        clock=engine.clock,
+        random=Random(1),
+    )
+    return loop(engine, "redeliver", events.DELIVERIES, desk.revive)
+
+
 def _build_inbox(engine: Engine) -> Consumer:
     inbox = Inbox(
         store=engine.notifications,
@@ -178,5 +207,6 @@ CASES = [
         done=_planned,
     ),
     Case(name="inbox", topic=events.NOTIFICATION_EVENTS, build=_build_inbox, feed=_plan, done=_inbox),
+    Case(name="redeliver", topic=events.DELIVERIES, build=_build_redeliver, feed=_dead_delivery, done=_waiting),
     Case(name="worker", topic=events.TASK_INPUT, build=lambda e: worker(e, ECHO), feed=_work, done=_finished),
 ]

@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from tasktide.domain.deliveries import Delivery
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.notifications import Kind
 from tasktide.domain.tasks import Status, Task, changes
@@ -21,6 +22,7 @@ TASK_EVENTS = "task.events"
 TASK_INPUT = "task.input"
 TASK_OUTPUT = "task.output"
 NOTIFICATION_EVENTS = "notification.events"
+DELIVERIES = "task.notifications"
 # Who must have read a topic before its records may go, whether or not they have run yet.
 READERS: Mapping[str, tuple[str, ...]] = {
     TASK_INGESTED: ("ingest",),
@@ -28,6 +30,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     TASK_INPUT: ("worker",),
     TASK_OUTPUT: (),
     NOTIFICATION_EVENTS: ("inbox",),
+    DELIVERIES: ("redeliver",),
 }
 
 TaskEventType = Literal[
@@ -131,6 +134,7 @@ _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
     TASK_INPUT: msgspec.json.Decoder(TaskWork),
     TASK_OUTPUT: msgspec.json.Decoder(TaskOutput),
     NOTIFICATION_EVENTS: msgspec.json.Decoder(NotificationPlanned),
+    DELIVERIES: msgspec.json.Decoder(Delivery),  # only those that an operator replays come by the log
 }
 encode = msgspec.json.Encoder().encode
 

@@ -30,6 +30,10 @@ class Jobs(Protocol):
         """This one failed for the last time and is kept as dead."""
         ...
 
+    async def revive(self, deliveries: Sequence[Delivery]) -> None:
+        """Dead ones are due again, with all their tries before them; others stay as they are."""
+        ...
+
     async def waiting(self) -> int:
         """How many are queued, due or not."""
         ...

@@ -1,11 +1,17 @@
 """Bringing notifications out of the house."""
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 
-from tasktide.domain import retry
+import msgspec
+
+from tasktide.domain import events, retry
 from tasktide.domain.deliveries import Delivery, compose
+from tasktide.domain.letters import DeadLetter
+from tasktide.ports.clock import Clock
 from tasktide.ports.jobs import Jobs
+from tasktide.ports.letters import Letters
 from tasktide.ports.mail import Mailer
 from tasktide.ports.users import UserStore
 
@@ -16,10 +22,14 @@ ATTEMPT_S = 60.0
 
 
 class DeliveryDesk:
-    """Takes due deliveries and tries each; what fails waits longer each time and is dead in the end."""
+    """Takes due deliveries and tries each; what fails waits longer each time and is a dead letter in the end."""
 
-    def __init__(self, *, jobs: Jobs, users: UserStore, mailer: Mailer, random: Random) -> None:
+    def __init__(
+        self, *, jobs: Jobs, users: UserStore, mailer: Mailer, letters: Letters, clock: Clock, random: Random
+    ) -> None:
         self._jobs = jobs
+        self._letters = letters
+        self._clock = clock
         self._users = users
         self._mailer = mailer
         self._random = random
@@ -54,7 +64,24 @@ class DeliveryDesk:
     async def _failed(self, delivery: Delivery, error: str) -> bool:
         delay_s = retry.scheduled_s(delivery.attempts, self._random)
         if delay_s is None:
+            await self._letters.park([self._letter(delivery, error)])
             await self._jobs.bury(delivery, error)
             return True
         await self._jobs.retry(delivery, delay_s, error)
         return False
+
+    async def revive(self, replayed: Sequence[Delivery]) -> None:
+        """Try dead deliveries again from the first try on."""
+        await self._jobs.revive(replayed)
+
+    def _letter(self, delivery: Delivery, error: str) -> DeadLetter:
+        return DeadLetter(
+            topic=events.DELIVERIES,
+            pipeline="deliver",
+            position=delivery.notification.id,
+            key=str(delivery.user_id),
+            value=msgspec.json.encode(delivery),
+            reason=error,
+            attempts=delivery.attempts,
+            parked_at=self._clock.now(),
+        )

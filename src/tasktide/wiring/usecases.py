@@ -150,11 +150,15 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler])
             loop("inbox", events.NOTIFICATION_EVENTS, inbox.receive),
         ]
 
+    def deliver() -> list[Service]:
+        desk = _delivery_desk(ports)
+        return [_deliver(ports, desk), loop("redeliver", events.DELIVERIES, desk.revive)]
+
     return Pipelines(
         ingest=ingest,
         worker=lambda: [_worker(ports, settings, handlers)],
         notifier=notifier,
-        deliver=lambda: [_deliver(ports)],
+        deliver=deliver,
         schedule=lambda: _schedule(ports, settings),
     )
 
@@ -195,9 +199,18 @@ def _worker(ports: Ports, settings: Settings, handlers: Mapping[str, Handler]) -
     )
 
 
-def _deliver(ports: Ports) -> Ticker:
-    desk = DeliveryDesk(jobs=ports.jobs, users=ports.users, mailer=ports.mail, random=SystemRandom())
+def _delivery_desk(ports: Ports) -> DeliveryDesk:
+    return DeliveryDesk(
+        jobs=ports.jobs,
+        users=ports.users,
+        mailer=ports.mail,
+        letters=ports.letters,
+        clock=ports.clock,
+        random=SystemRandom(),
+    )
 
+
+def _deliver(ports: Ports, desk: DeliveryDesk) -> Ticker:
     async def tick() -> int:
         taken, buried = await desk.deliver()
         if buried:

@@ -56,6 +56,11 @@ class SqliteJobs:
         row = (*delivery.key, self._clock.now(), error)
         await self._database.run(lambda tx: tx.execute(SQL["bury"], row))
 
+    async def revive(self, deliveries: Sequence[Delivery]) -> None:
+        """See the port."""
+        row = (_keys(deliveries), self._clock.now())
+        await self._database.run(lambda tx: tx.execute(SQL["revive"], row))
+
     async def waiting(self) -> int:
         """See the port."""
         return int(await self._database.read(lambda tx: tx.value(SQL["waiting"])))

@@ -31,6 +31,11 @@ UPDATE deliveries SET due_at = ?3, error = ?4 WHERE notification_id = ?1 AND cha
 -- Write lock; primary key.
 UPDATE deliveries SET state = 'dead', due_at = ?3, error = ?4 WHERE notification_id = ?1 AND channel = ?2
 
+-- name: revive
+-- Write lock; primary key.
+UPDATE deliveries SET state = 'waiting', due_at = ?2, attempts = 0, error = NULL
+WHERE state = 'dead' AND (notification_id, channel) IN (SELECT e.value ->> 0, e.value ->> 1 FROM json_each(?1) AS e)
+
 -- name: waiting
 -- How many wait. deliveries_due.
 SELECT count(*) FROM deliveries WHERE state = 'waiting'
