@@ -347,6 +347,38 @@ async def test_an_orphan_that_is_begun_anew_meanwhile_is_left_alone(engine: Engi
     assert (await current(engine, 1)).version == again.version
 
 
+async def test_a_second_order_is_not_lost_when_the_first_ends_during_the_claim(engine: Engine) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def gated(payload: Any, _context: Context) -> Any:
+        begun.set()
+        await go.wait()
+        return payload
+
+    made = {"gated": Handler(name="gated", run=gated, timeout_s=60)}
+    async with running(engine, made) as started, asyncio.timeout(20):
+        first, second = make.task(1, handler="gated"), make.task(2, handler="gated")
+        await submit(engine, first)
+        await begun.wait()
+        claim = started._processing.claim
+
+        async def slow_claim(works: Any) -> Any:
+            go.set()
+            await until(lambda: _has_ended(started, 1))
+            return await claim(works)
+
+        started._processing.claim = slow_claim  # type: ignore[method-assign]
+        await engine.tasks.insert([make.entry(second)])
+        orders = [Record(events.TASK_INPUT, "k", events.encode(events.work(job, make.NOW))) for job in (first, second)]
+        await engine.log.append(orders)
+        await finished(engine, 2)
+        assert await engine.log.settled(events.TASK_INPUT, "worker", 5), "every order is taken care of"
+
+
+async def _has_ended(started: Worker, number: int) -> bool:
+    return number not in started._running
+
+
 async def test_a_finished_job_is_not_due(engine: Engine) -> None:
     async def fine(payload: Any, _context: Context) -> Any:
         return payload

@@ -30,6 +30,8 @@ UNSTORED = 2_000
 FINISH_S = 4.0
 # A handler that does not end even when it is cancelled is given up after this time.
 CANCEL_S = 1.0
+# A second order for a job that runs here is announced anew after this time, if it is still wanted.
+AGAIN_S = 1.0
 # How long a job that was interrupted twice is watched alone: what kills its worker mostly does it at once.
 ALONE_S = 1.0
 # A full waiting room is looked at this often. If its longest queue would take more than the patience to be claimed, at
@@ -153,10 +155,13 @@ class Worker(Consumer):
                 await self._wait()
                 continue
             began = time.perf_counter()
-            ready = [one for one in taken if one.work.task_id not in self._running]
+            ready: list[Waiting] = []
+            second: list[Waiting] = []
+            for one in taken:  # sorted before anything is awaited: a job may end during the claim
+                (second if one.work.task_id in self._running else ready).append(one)
             await self._claim_or_split(ready)
-            # A second order for a job that runs here is looked at again when that may be over.
-            await self._put_off([one for one in taken if one.work.task_id in self._running and one not in ready], 1.0)
+            # A second order for a job that ran here is looked at again when that may be over.
+            await self._put_off(second, AGAIN_S)
             if self._watermark.position != committed:
                 committed = self._watermark.position
                 await self.keep_trying(lambda: self.reader.commit(committed))  # noqa: B023 - awaited within the turn
