@@ -1,9 +1,8 @@
 """What happens because time passes, on a clock that the test moves."""
 
-from random import Random
-
 from support import make
 from support.engines import Engine
+from support.pipelines import delivery_desk
 from tasktide.domain import events
 from tasktide.domain.deliveries import Delivery, Mail
 from tasktide.domain.errors import Unavailable
@@ -11,7 +10,6 @@ from tasktide.domain.ids import UserId
 from tasktide.domain.notifications import Channel
 from tasktide.domain.tasks import Status
 from tasktide.domain.times import later
-from tasktide.usecases.delivery import DeliveryDesk
 from tasktide.usecases.ingest import Ingest
 from tasktide.usecases.schedule import Schedule
 
@@ -103,21 +101,10 @@ class Post:
         self.sent.append(mail)
 
 
-def desk_of(engine: Engine, post: Post) -> DeliveryDesk:
-    return DeliveryDesk(
-        jobs=engine.jobs,
-        users=engine.users,
-        mailer=post,
-        letters=engine.letters,
-        clock=engine.clock,
-        random=Random(1),
-    )
-
-
 async def test_a_delivery_is_tried_later_each_time_and_is_the_same_mail(engine: Engine) -> None:
     await engine.users.add(make.account(1))
     post = Post(refusals=2)
-    desk = desk_of(engine, post)
+    desk = delivery_desk(engine, post)
     await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7).notification)])
     for wait_s in (1.1, 5.5):
         assert await desk.deliver() == (1, 0)
@@ -134,7 +121,7 @@ async def test_a_delivery_that_nobody_takes_is_a_dead_letter_after_its_last_try_
 ) -> None:
     await engine.users.add(make.account(1))
     post = Post(refusals=6)
-    desk = desk_of(engine, post)
+    desk = delivery_desk(engine, post)
     await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7).notification)])
     outcomes = []
     for _ in range(7):
@@ -158,7 +145,7 @@ async def test_a_delivery_that_nobody_takes_is_a_dead_letter_after_its_last_try_
 async def test_one_bad_delivery_does_not_stop_its_neighbours(engine: Engine) -> None:
     await engine.users.add(make.account(1))
     post = Post(refusals=0)
-    desk = desk_of(engine, post)
+    desk = delivery_desk(engine, post)
     told = [make.notification(1, user_id=99).notification, make.notification(2).notification]
     await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=one) for one in told])
     assert await desk.deliver() == (2, 0)

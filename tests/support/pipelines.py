@@ -25,6 +25,7 @@ from tasktide.pipelines.consumer import Consumer
 from tasktide.pipelines.loop import Handle, Pipeline
 from tasktide.pipelines.process import Worker
 from tasktide.ports.log import Record
+from tasktide.ports.mail import Mailer
 from tasktide.usecases.delivery import DeliveryDesk
 from tasktide.usecases.inbox import Inbox
 from tasktide.usecases.ingest import Ingest
@@ -167,16 +168,19 @@ async def _waiting(engine: Engine) -> list[int]:
     return [number for (number,) in await engine.base.read(lambda tx: tx.execute(sql).fetchall())]
 
 
-def _build_redeliver(engine: Engine) -> Consumer:
-    desk = DeliveryDesk(
+def delivery_desk(engine: Engine, mailer: Mailer) -> DeliveryDesk:
+    return DeliveryDesk(
         jobs=engine.jobs,
         users=engine.users,
-        mailer=ConsoleMailer(),
+        mailer=mailer,
         letters=engine.letters,
         clock=engine.clock,
         random=Random(1),
     )
-    return loop(engine, "redeliver", events.DELIVERIES, desk.revive)
+
+
+def _build_redeliver(engine: Engine) -> Consumer:
+    return loop(engine, "redeliver", events.DELIVERIES, delivery_desk(engine, ConsoleMailer()).revive)
 
 
 def _build_inbox(engine: Engine) -> Consumer:

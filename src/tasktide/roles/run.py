@@ -67,7 +67,7 @@ async def _serve(
             tasks.append(server.start())
             await server.ready()
         ready()
-        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
         logger.info("stopping")
@@ -77,7 +77,6 @@ async def _serve(
             await server.stop()
         await asyncio.gather(*(service.stop() for service in services))
         logger.info("stopped")
-    del done
     for task in tasks:
         if task.done() and not task.cancelled():
             task.result()

@@ -90,18 +90,13 @@ class Processing:
     async def claim(self, works: Sequence[Work]) -> list[Attempt]:
         """Of the works, those that are still wanted, begun durably: from now on the store knows of them."""
         stored = await self._store.get({work.task_id for work in works})
-        now = self._clock.now()
-        begun: dict[TaskId, Change] = {}
-        for work in works:
-            task = stored.get(work.task_id)
-            if task is not None and _is_wanted(task, work):
-                begun[task.id] = _changed(task, tasks.start(task, now))
-        applied = await self._store.commit(list(begun.values())) if begun else frozenset()
-        mine = [change.after for task_id, change in begun.items() if task_id in applied and change.after]
-        await self._remember(mine)
+        wanted = {
+            task.id: task for work in works if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
+        }
+        begun = await self._start(list(wanted.values()))
         # One that was edited in between gets a second look: the edit may have left this order as good as it was.
-        missed = [work for work in works if work.task_id in begun.keys() - applied]
-        return [Attempt(task) for task in mine] + (await self.claim(missed) if missed else [])
+        missed = [work for work in works if work.task_id in wanted.keys() - begun.keys()]
+        return list(begun.values()) + (await self.claim(missed) if missed else [])
 
     async def reclaim(self, orphans: Sequence[Task]) -> list[Attempt]:
         """Begin the next attempt of orphans; those whose last attempt it was are given up.
@@ -115,12 +110,20 @@ class Processing:
         if spent:
             await self.finish([Outcome(task, error=WORKER_DIED) for task in spent])
         again = [task for task in alive if task.attempts < task.max_attempts]
-        changes = {task.id: _changed(task, tasks.start(task, self._clock.now())) for task in again}
-        applied = await self._store.commit(list(changes.values())) if changes else frozenset()
-        mine = [change.after for task_id, change in changes.items() if task_id in applied and change.after]
-        await self._remember(mine)
-        missed = [task for task in again if task.id not in applied]
-        return [Attempt(task) for task in mine] + (await self.reclaim(missed) if missed else [])
+        begun = await self._start(again)
+        missed = [task for task in again if task.id not in begun]
+        return list(begun.values()) + (await self.reclaim(missed) if missed else [])
+
+    async def _start(self, some: Sequence[Task]) -> dict[TaskId, Attempt]:
+        """Begin the next attempt of jobs, durably; those that somebody edited meanwhile are absent."""
+        if not some:
+            return {}
+        now = self._clock.now()
+        started = {task.id: tasks.start(task, now) for task in some}
+        applied = await self._store.commit([_changed(task, started[task.id]) for task in some])
+        begun = {task_id: Attempt(task) for task_id, task in started.items() if task_id in applied}
+        await self._remember([attempt.task for attempt in begun.values()])
+        return begun
 
     async def run(self, attempt: Attempt) -> Outcome:
         """Call the handler; whatever it does becomes an outcome. Cancelling the call stops an async handler."""
