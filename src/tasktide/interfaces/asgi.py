@@ -26,9 +26,11 @@ from tasktide import __version__
 from tasktide.domain.errors import FieldError, Invalid, NotFound, TasktideError
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
-from tasktide.interfaces.gate import App, Gate, Receive, Scope, Send
+from tasktide.interfaces.gate import Gate
 from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.protocol import App, Receive, Scope, Send
 from tasktide.interfaces.rest import auth, letters, notifications, service, tasks, users
+from tasktide.interfaces.rest.lean import Lean
 from tasktide.interfaces.sse.stream import events
 from tasktide.interfaces.status import HttpError
 from tasktide.interfaces.websocket.session import Session, reject
@@ -73,7 +75,7 @@ class RawJson(OpenAPISchemaPlugin):
 
 def build(platform: Platform) -> App:
     """The application for a platform."""
-    http: App = Gate(_with_options(_rest(platform)), platform)
+    http: App = Gate(Lean(_with_options(_rest(platform)), platform), platform)
     if platform.cors_origins:
         # Outermost, so that refusals carry its headers too and preflights are not counted as requests.
         http = CORSMiddleware(

@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from random import Random
-from typing import Any
 
 import structlog
 
@@ -15,15 +13,9 @@ from tasktide.domain.rates import Verdict
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
 from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.protocol import App, Headers, Message, Receive, Scope, Send
 from tasktide.interfaces.status import HttpError
 from tasktide.usecases.admission import refusal
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 UNCOUNTED = {
     "/health/liveness",
@@ -74,7 +66,7 @@ class Gate:
         if scope["method"] == "HEAD" and scope["path"] not in STREAMS:
             # A HEAD is a GET whose body the server leaves out, going by its own copy of the scope.
             scope = {**scope, "method": "GET"}
-        headers = dict(scope["headers"])
+        headers = scope["header_map"] = dict(scope["headers"])
         scope["trace_id"] = trace_id = _trace_id(headers)
         scope["traceparent"] = _traceparent(headers, trace_id)
         answer = _Answer(send, [(b"x-request-id", trace_id.encode()), *SECURITY])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from tasktide.interfaces.gate import App
+from tasktide.interfaces.protocol import App
 from tasktide.settings import Settings
 
 # Requests under way may finish within this time.

@@ -89,6 +89,21 @@ class Users:
         self._list_version += 1
         return account.user
 
+    async def enrol(self, people: Sequence[tuple[str, str]], password: str) -> list[User]:
+        """Accounts for (email, name) pairs, all with one password; those that exist stay as they are."""
+        hashed = await self._passwords.hash(password)
+        enrolled: list[User] = []
+        for email, name in people:
+            stored = users.check_registration(email, name, password, self._name_length)
+            account = await self._store.by_email(stored)
+            if account is None:
+                number = UserId(await self.reserve())
+                user = User(id=number, email=stored, name=name, role=Role.MEMBER, created_at=self._clock.now())
+                account = await self._store.add(Account(user=user, password_hash=hashed))
+            enrolled.append(account.user)
+        self._list_version += 1
+        return enrolled
+
     async def login(self, email: str, password: str) -> Signed:
         """Open a session; Unauthenticated without telling whether the email or the password was wrong."""
         account = await self._store.by_email(email.strip().lower())

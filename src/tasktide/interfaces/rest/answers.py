@@ -1,11 +1,11 @@
 """What the routes share: ids in paths, entity tags, links, and answers that are given once."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
-from litestar import Request, Response
+from litestar import Request
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -13,10 +13,14 @@ from tasktide.domain import ids
 from tasktide.domain.errors import NotFound
 from tasktide.domain.replies import Reply, Reserved
 from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.protocol import Receive, Scope, Send
 from tasktide.interfaces.status import Problem
 
 Incoming = Request[Any, Any, Any]
 Platforms = NamedDependency[Platform]
+
+JSON_HEADER = (b"content-type", b"application/json")
+BODILESS = {204, 304}
 
 _MEANINGS = {
     400: "The body is not JSON, or empty.",
@@ -32,6 +36,27 @@ _MEANINGS = {
     429: "Too many requests; Retry-After tells when to come back.",
     503: "An engine is away or overloaded; Retry-After tells when to come back.",
 }
+
+
+class Answer:
+    """A whole HTTP answer, sent as it is: routes return it to the framework, or to the lean way beside it."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self.body = body
+        self.status = status
+        self.headers = headers or {}
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it, as an ASGI application does."""
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+        if "content-type" not in self.headers:
+            headers.append(JSON_HEADER)
+        if self.status not in BODILESS:
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
@@ -62,18 +87,16 @@ def traceparent_of(request: Incoming) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def encoded(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[Any]:
+def encoded(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """A JSON answer."""
-    return Response(
-        msgspec.json.encode(value), status_code=status, headers=headers or {}, media_type="application/json"
-    )
+    return Answer(msgspec.json.encode(value), status, headers)
 
 
-def tagged(request: Incoming, value: Any, version: int, status: int = 200) -> Response[Any]:
+def tagged(request: Incoming, value: Any, version: int, status: int = 200) -> Answer:
     """One thing with its version as entity tag; 304 when the client has that version."""
     tag = f'"{version}"'
     if status == 200 and request.method == "GET" and _names(request.headers.get("if-none-match"), tag):  # noqa: PLR2004
-        return Response(b"", status_code=304, headers={"etag": tag})
+        return Answer(b"", 304, {"etag": tag})
     return encoded(value, status, {"etag": tag})
 
 
@@ -87,7 +110,7 @@ def expected_versions(request: Incoming) -> frozenset[int] | None:
     return frozenset(number for number in numbers if number is not None)
 
 
-def paged(request: Incoming, page: Any, next_cursor: str | None) -> Response[Any]:
+def paged(request: Incoming, page: Any, next_cursor: str | None) -> Answer:
     """A page with a Link to the next one."""
     headers = {}
     if next_cursor is not None:
@@ -103,14 +126,14 @@ async def once(
     scope: str,
     reserve: Callable[[], Awaitable[int]],
     work: Callable[[Reserved | None], Awaitable[Reply]],
-) -> Response[Any]:
+) -> Answer:
     """The answer of a creating request; with an Idempotency-Key, the same one each time it is asked."""
     key = request.headers.get("idempotency-key")
     if key is None:
-        return _response(await work(None), {})
+        return _answer(await work(None), {})
     route = f"{scope} {request.method} {_path(request)}"
     reply, was_replayed = await platform.idempotency.once(route, key, await request.body(), reserve, work)
-    return _response(reply, {"idempotent-replayed": "true"} if was_replayed else {})
+    return _answer(reply, {"idempotent-replayed": "true"} if was_replayed else {})
 
 
 def reply(value: Any, status: int, headers: dict[str, str] | None = None) -> Reply:
@@ -118,8 +141,8 @@ def reply(value: Any, status: int, headers: dict[str, str] | None = None) -> Rep
     return Reply(status, headers or {}, msgspec.json.encode(value))
 
 
-def _response(kept: Reply, extra: dict[str, str]) -> Response[Any]:
-    return Response(kept.body, status_code=kept.status, headers=kept.headers | extra, media_type="application/json")
+def _answer(kept: Reply, extra: dict[str, str]) -> Answer:
+    return Answer(kept.body, kept.status, kept.headers | extra)
 
 
 def _path(request: Incoming) -> str:

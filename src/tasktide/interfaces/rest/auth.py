@@ -1,8 +1,6 @@
 """Signing up, in and out, and one's own account."""
 
-from typing import Any
-
-from litestar import Response, get, patch, post
+from litestar import get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import UNSET, Struct, UnsetType
@@ -12,6 +10,7 @@ from tasktide.domain.replies import Reply, Reserved
 from tasktide.domain.users import User
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces.rest.answers import (
+    Answer,
     Incoming,
     Platforms,
     encoded,
@@ -59,7 +58,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     tags=TAGS,
     responses={201: ResponseSpec(User, generate_examples=False), **problems(400, 408, 409, 413, 415)},
 )
-async def register(request: Incoming, data: JSONBody[Registration], platform: Platforms) -> Response[Any]:
+async def register(request: Incoming, data: JSONBody[Registration], platform: Platforms) -> Answer:
     """Make an account. The first one is admin, later ones are members."""
 
     async def work(reserved: Reserved | None) -> Reply:
@@ -79,7 +78,7 @@ async def register(request: Incoming, data: JSONBody[Registration], platform: Pl
     tags=TAGS,
     responses={200: ResponseSpec(Signed, generate_examples=False), **problems(400, 401, 408, 413, 415)},
 )
-async def login(data: JSONBody[Credentials], platform: Platforms) -> Response[Any]:
+async def login(data: JSONBody[Credentials], platform: Platforms) -> Answer:
     """Sign in. The token goes into the header `Authorization: Bearer <token>`."""
     return encoded(await platform.users.login(data.email, data.password), headers={"cache-control": "no-store"})
 
@@ -95,7 +94,7 @@ async def logout(request: Incoming, platform: Platforms) -> None:
     tags=TAGS,
     responses={200: ResponseSpec(User, generate_examples=False), **problems(401)},
 )
-async def me(request: Incoming, platform: Platforms) -> Response[Any]:
+async def me(request: Incoming, platform: Platforms) -> Answer:
     """Who I am."""
     account = await platform.users.me(actors.required(request.scope))
     return tagged(request, account.user, account.version)
@@ -108,7 +107,7 @@ async def me(request: Incoming, platform: Platforms) -> Response[Any]:
     tags=TAGS,
     responses={200: ResponseSpec(User, generate_examples=False), **problems(400, 401, 408, 412, 413, 415)},
 )
-async def change_me(request: Incoming, data: JSONBody[Profile], platform: Platforms) -> Response[Any]:
+async def change_me(request: Incoming, data: JSONBody[Profile], platform: Platforms) -> Answer:
     """Change my name or password. A new password ends all my other sessions."""
     if data.current_password is not UNSET and data.password is UNSET:
         raise invalid("password", "is required with current_password")

@@ -28,6 +28,8 @@ def media_type(header: str | None) -> str:
 
 def decode(body: bytes, kind: type[T] | Any, content_type: str | None, allowed: tuple[str, ...] = (JSON,)) -> Any:
     """The body as its type. HttpError 415 or 400 when it is no JSON; Invalid names what does not fit."""
+    if not body:
+        raise HttpError(400, "The body is empty.")
     if media_type(content_type) not in allowed:
         raise HttpError(415, f"Send the body as {' or '.join(allowed)}.", {"accept": ", ".join(allowed)})
     try:
@@ -102,7 +104,12 @@ class Body(AbstractDTO[T]):
 
     def decode_bytes(self, value: bytes) -> Any:
         """The request's body as the type of `data`."""
-        return decode(value, self.model_type, self.asgi_connection.headers.get("content-type"), self.allowed)
+        return self.decoded(value, self.asgi_connection.headers.get("content-type"))
+
+    @classmethod
+    def decoded(cls, value: bytes, content_type: str | None) -> Any:
+        """A body of that media type as the type of `data`."""
+        return decode(value, cls.model_type, content_type, cls.allowed)
 
     @classmethod
     def create_for_field_definition(cls, *_: Any, **__: Any) -> None:

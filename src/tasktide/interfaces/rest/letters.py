@@ -1,9 +1,8 @@
 """Dead letters, for admins."""
 
 import base64
-from typing import Any
 
-from litestar import Response, delete, get, post
+from litestar import delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery
 from msgspec import Struct
@@ -13,7 +12,7 @@ from tasktide.domain.letters import DeadLetter
 from tasktide.domain.paging import Cursor, Page
 from tasktide.domain.times import Timestamp
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces.rest.answers import Incoming, Platforms, encoded, paged, path_id, problems
+from tasktide.interfaces.rest.answers import Answer, Incoming, Platforms, encoded, paged, path_id, problems
 
 TAGS = ["letters"]
 
@@ -43,7 +42,7 @@ async def find_letters(
     platform: Platforms,
     limit: FromQuery[int] = paging.DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,
-) -> Response[Any]:
+) -> Answer:
     """Records that could not be handled, oldest first."""
     actor = actors.required(request.scope)
     size = paging.check_limit(limit)
@@ -58,7 +57,7 @@ async def find_letters(
     tags=TAGS,
     responses={200: ResponseSpec(Letter, generate_examples=False), **problems(401, 403, 404)},
 )
-async def get_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> Response[Any]:
+async def get_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> Answer:
     """One record with the reason why nobody could handle it."""
     actor = actors.required(request.scope)
     return encoded(_shown(await platform.letters.get(actor, path_id(letter_id, "dead letter"))))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from litestar import Response, get, post, put
+from litestar import get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
@@ -19,6 +19,7 @@ from tasktide.interfaces import actor as actors
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.rest import operations
 from tasktide.interfaces.rest.answers import (
+    Answer,
     Incoming,
     Platforms,
     encoded,
@@ -54,7 +55,7 @@ async def find_notifications(
     after: FromQuery[int | None] = None,
     limit: FromQuery[int] = paging.DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,
-) -> Response[Any]:
+) -> Answer:
     """My inbox, newest first; with `after`, what came after that id, oldest first."""
     actor = actors.required(request.scope)
     size = paging.check_limit(limit)
@@ -79,7 +80,7 @@ async def find_notifications(
         **problems(400, 401, 403, 408, 409, 413, 415),
     },
 )
-async def send(request: Incoming, data: JSONBody[DirectMessage], platform: Platforms) -> Response[Any]:
+async def send(request: Incoming, data: JSONBody[DirectMessage], platform: Platforms) -> Answer:
     """Send a notification to some users, or to all. For admins."""
     actor = actors.required(request.scope)
     return await _once(request, platform, 1, lambda first: platform.notifications.send(actor, data, first_id=first))
@@ -95,7 +96,7 @@ async def send(request: Incoming, data: JSONBody[DirectMessage], platform: Platf
         **problems(400, 401, 403, 408, 409, 413, 415),
     },
 )
-async def send_batch(request: Incoming, platform: Platforms) -> Response[Any]:
+async def send_batch(request: Incoming, platform: Platforms) -> Answer:
     """Send many notifications as a JSON array or as lines of JSON; all or nothing. For admins."""
     content_type = request.headers.get("content-type")
     many = decode_many(await request.body(), DirectMessage, content_type, platform.limits.batch_items)
@@ -113,7 +114,7 @@ async def send_batch(request: Incoming, platform: Platforms) -> Response[Any]:
     tags=TAGS,
     responses={200: ResponseSpec(Notification, generate_examples=False), **problems(401, 404)},
 )
-async def read(request: Incoming, notification_id: FromPath[str], platform: Platforms) -> Response[Any]:
+async def read(request: Incoming, notification_id: FromPath[str], platform: Platforms) -> Answer:
     """Mark one notification of mine as read."""
     number = NotificationId(path_id(notification_id, "notification"))
     return encoded(await platform.notifications.read(actors.required(request.scope), number))
@@ -130,7 +131,7 @@ async def read_all(request: Incoming, platform: Platforms) -> None:
     tags=TAGS,
     responses={200: ResponseSpec(Preferences, generate_examples=False), **problems(401)},
 )
-async def get_preferences(request: Incoming, platform: Platforms) -> Response[Any]:
+async def get_preferences(request: Incoming, platform: Platforms) -> Answer:
     """What I want to hear over which channel."""
     matrix = await platform.notifications.preferences(actors.required(request.scope))
     return tagged(request, matrix, _version(matrix))
@@ -143,7 +144,7 @@ async def get_preferences(request: Incoming, platform: Platforms) -> Response[An
     tags=TAGS,
     responses={200: ResponseSpec(Preferences, generate_examples=False), **problems(400, 401, 408, 412, 413, 415)},
 )
-async def put_preferences(request: Incoming, data: JSONBody[dict[str, Any]], platform: Platforms) -> Response[Any]:
+async def put_preferences(request: Incoming, data: JSONBody[dict[str, Any]], platform: Platforms) -> Answer:
     """Set my matrix of channels and kinds; what is absent goes back to its default."""
     actor = actors.required(request.scope)
     versions = expected_versions(request)
@@ -160,7 +161,7 @@ def _version(matrix: Preferences) -> int:
 
 async def _once(
     request: Incoming, platform: Platform, count: int, send: Callable[[int | None], Awaitable[int]]
-) -> Response[Any]:
+) -> Answer:
     async def work(reserved: Reserved | None) -> Reply:
         return reply(Sent(await send(reserved.first_id if reserved else None)), 202)
 

@@ -2,15 +2,14 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
-from litestar import Response, get
+from litestar import get
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from msgspec import Struct
 
 from tasktide.domain.errors import NotFound
-from tasktide.interfaces.rest.answers import Incoming, Platforms, encoded, problems
+from tasktide.interfaces.rest.answers import Answer, Incoming, Platforms, encoded, problems
 from tasktide.interfaces.rest.openapi import describe
 from tasktide.usecases.stats import Health, WorkTotals
 
@@ -40,7 +39,7 @@ class Alive(Struct, frozen=True):
         429: problems()[429],
     },
 )
-async def health(platform: Platforms) -> Response[Any]:
+async def health(platform: Platforms) -> Answer:
     """Every engine with its latency."""
     found = await platform.stats.health()
     return encoded(found, 200 if found.is_ok else 503, _NO_STORE)
@@ -61,7 +60,7 @@ async def liveness() -> Alive:
         503: ResponseSpec(Health, generate_examples=False, description="Not ready to take work in."),
     },
 )
-async def readiness(platform: Platforms) -> Response[Any]:
+async def readiness(platform: Platforms) -> Answer:
     """The process can take work in and gets it done."""
     found = await platform.stats.health()
     return encoded(found, 200 if found.is_ok else 503, _NO_STORE)
@@ -73,30 +72,30 @@ async def readiness(platform: Platforms) -> Response[Any]:
     tags=TAGS,
     responses={200: ResponseSpec(WorkTotals, generate_examples=False), 503: problems()[503]},
 )
-async def metrics(request: Incoming, platform: Platforms) -> Response[Any]:
+async def metrics(request: Incoming, platform: Platforms) -> Answer:
     """Jobs done and their mean time as JSON; Prometheus text when the Accept header names it."""
     accept = request.headers.get("accept", "*/*").lower()
     if "text/plain" in accept or "application/openmetrics-text" in accept:
         body, content_type = platform.stats.prometheus(accept)
-        return Response(body, headers={"content-type": content_type} | _NO_STORE, media_type=content_type)
+        return Answer(body, headers={"content-type": content_type} | _NO_STORE)
     return encoded(await platform.stats.totals(), headers=_NO_STORE)
 
 
 @get("/openapi.json", opt={"public": True}, include_in_schema=False)
-async def openapi(request: Incoming) -> Response[Any]:
+async def openapi(request: Incoming) -> Answer:
     """This description."""
     state = request.app.state
     if "openapi" not in state:
         state.openapi = describe(request.app)
-    return Response(state.openapi, media_type="application/json")
+    return Answer(state.openapi)
 
 
 @get(["/docs", "/docs/{name:str}"], opt={"public": True}, include_in_schema=False)
-async def explorer(name: FromPath[str] = "index.html") -> Response[Any]:
+async def explorer(name: FromPath[str] = "index.html") -> Answer:
     """A page to try the API from, with nothing loaded from elsewhere."""
     if name not in EXPLORER:
         raise NotFound(f"There is no page {name[:40]}.")
-    return Response(_explorer_file(name), headers={"content-type": EXPLORER[name], "cache-control": "max-age=3600"})
+    return Answer(_explorer_file(name), headers={"content-type": EXPLORER[name], "cache-control": "max-age=3600"})
 
 
 @cache

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from litestar import Response, delete, get, patch, post, put
+from litestar import delete, get, patch, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
@@ -20,6 +20,7 @@ from tasktide.interfaces import actor as actors
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.rest import operations
 from tasktide.interfaces.rest.answers import (
+    Answer,
     Incoming,
     Platforms,
     encoded,
@@ -86,7 +87,7 @@ class HistoryEvent(Struct, frozen=True):
         **problems(400, 401, 403, 408, 409, 413, 415),
     },
 )
-async def submit(request: Incoming, data: JSONBody[NewTask], platform: Platforms) -> Response[Any]:
+async def submit(request: Incoming, data: JSONBody[NewTask], platform: Platforms) -> Answer:
     """Submit a task: a `title` and/or a `payload`. With a payload or a handler it is a job for workers."""
     actor = actors.required(request.scope)
 
@@ -108,7 +109,7 @@ async def submit(request: Incoming, data: JSONBody[NewTask], platform: Platforms
         **problems(400, 401, 403, 408, 409, 413, 415),
     },
 )
-async def submit_batch(request: Incoming, platform: Platforms) -> Response[Any]:
+async def submit_batch(request: Incoming, platform: Platforms) -> Answer:
     """Submit many tasks as a JSON array or as lines of JSON; all or nothing."""
     actor = actors.required(request.scope)
     content_type = request.headers.get("content-type")
@@ -142,7 +143,7 @@ async def find_tasks(
     sort: FromQuery[str] = "-created_at",
     limit: FromQuery[int] = paging.DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,
-) -> Response[Any]:
+) -> Answer:
     """Tasks that match all the filters. `sort` is created_at, updated_at, priority or due_at; `-` descends."""
     column = sort.removeprefix("-")
     if column not in paging.SORTS:
@@ -171,7 +172,7 @@ async def find_tasks(
     tags=TAGS,
     responses={200: ResponseSpec(Task, generate_examples=False), **problems(401, 404)},
 )
-async def get_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Response[Any]:
+async def get_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Answer:
     """One task."""
     task = await platform.tasks.get(_task_id(task_id))
     return tagged(request, task, task.version)
@@ -189,7 +190,7 @@ async def get_task(request: Incoming, task_id: FromPath[str], platform: Platform
 )
 async def replace_task(
     request: Incoming, task_id: FromPath[str], data: JSONBody[TaskFields], platform: Platforms
-) -> Response[Any]:
+) -> Answer:
     """Set all settable fields; one that is absent goes back to its default."""
     return await _change(request, task_id, data, platform, replace=True)
 
@@ -206,7 +207,7 @@ async def replace_task(
 )
 async def change_task(
     request: Incoming, task_id: FromPath[str], data: JSONBody[TaskFields], platform: Platforms
-) -> Response[Any]:
+) -> Answer:
     """Set some fields (JSON merge patch); null sets the default."""
     return await _change(request, task_id, data, platform, replace=False)
 
@@ -228,7 +229,7 @@ async def delete_task(request: Incoming, task_id: FromPath[str], platform: Platf
     tags=TAGS,
     responses={202: ResponseSpec(Task, generate_examples=False), **problems(401, 403, 404, 409)},
 )
-async def retry_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Response[Any]:
+async def retry_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Answer:
     """Begin anew with a failed or cancelled task, its attempts unspent."""
     actor = actors.required(request.scope)
     task = await platform.tasks.retry(actor, _task_id(task_id), traceparent=traceparent_of(request))
@@ -241,7 +242,7 @@ async def retry_task(request: Incoming, task_id: FromPath[str], platform: Platfo
     tags=TAGS,
     responses={200: ResponseSpec(Task, generate_examples=False), **problems(401, 403, 404, 409)},
 )
-async def cancel_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Response[Any]:
+async def cancel_task(request: Incoming, task_id: FromPath[str], platform: Platforms) -> Answer:
     """Give an open task up; a running handler is stopped."""
     actor = actors.required(request.scope)
     task = await platform.tasks.cancel(actor, _task_id(task_id), traceparent=traceparent_of(request))
@@ -257,7 +258,7 @@ async def cancel_task(request: Incoming, task_id: FromPath[str], platform: Platf
         **problems(401, 404, 409),
     },
 )
-async def get_result(task_id: FromPath[str], platform: Platforms, wait: FromQuery[float] = 0.0) -> Response[Any]:
+async def get_result(task_id: FromPath[str], platform: Platforms, wait: FromQuery[float] = 0.0) -> Answer:
     """What a job returned, waiting for it up to `wait` seconds (0 to 30)."""
     if not 0 <= wait <= MOST_WAIT_S:
         raise invalid("wait", f"must be 0 to {MOST_WAIT_S:g} seconds")
@@ -280,15 +281,13 @@ async def get_history(
     platform: Platforms,
     limit: FromQuery[int] = paging.DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,
-) -> Response[Any]:
+) -> Answer:
     """What happened to a task, oldest first."""
     page = await platform.tasks.history(_task_id(task_id), cursor, paging.check_limit(limit))
     return paged(request, page, page.next_cursor)
 
 
-async def _change(
-    request: Incoming, task_id: str, data: TaskFields, platform: Platform, *, replace: bool
-) -> Response[Any]:
+async def _change(request: Incoming, task_id: str, data: TaskFields, platform: Platform, *, replace: bool) -> Answer:
     task = await platform.tasks.change(
         actors.required(request.scope),
         _task_id(task_id),

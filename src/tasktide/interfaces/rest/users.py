@@ -1,8 +1,6 @@
 """Everybody's accounts."""
 
-from typing import Any
-
-from litestar import Response, get, patch
+from litestar import get, patch
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
@@ -12,7 +10,16 @@ from tasktide.domain.ids import UserId
 from tasktide.domain.paging import Page
 from tasktide.domain.users import Role, User
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces.rest.answers import Incoming, Platforms, expected_versions, paged, path_id, problems, tagged
+from tasktide.interfaces.rest.answers import (
+    Answer,
+    Incoming,
+    Platforms,
+    expected_versions,
+    paged,
+    path_id,
+    problems,
+    tagged,
+)
 from tasktide.interfaces.rest.body import PatchBody
 
 TAGS = ["users"]
@@ -30,7 +37,7 @@ async def find_users(
     platform: Platforms,
     limit: FromQuery[int] = paging.DEFAULT_LIMIT,
     cursor: FromQuery[str | None] = None,
-) -> Response[Any]:
+) -> Answer:
     """All users, by id."""
     page = await platform.users.find(cursor, paging.check_limit(limit))
     return paged(request, page, page.next_cursor)
@@ -41,7 +48,7 @@ async def find_users(
     tags=TAGS,
     responses={200: ResponseSpec(User, generate_examples=False), **problems(401, 404)},
 )
-async def get_user(request: Incoming, user_id: FromPath[str], platform: Platforms) -> Response[Any]:
+async def get_user(request: Incoming, user_id: FromPath[str], platform: Platforms) -> Answer:
     """One user."""
     account = await platform.users.get(UserId(path_id(user_id, "user")))
     return tagged(request, account.user, account.version)
@@ -59,7 +66,7 @@ async def get_user(request: Incoming, user_id: FromPath[str], platform: Platform
 )
 async def change_role(
     request: Incoming, user_id: FromPath[str], data: JSONBody[RoleChange], platform: Platforms
-) -> Response[Any]:
+) -> Answer:
     """Make somebody an admin or a member. For admins."""
     account = await platform.users.change_role(
         actors.required(request.scope),

@@ -1,7 +1,6 @@
 """The live stream over WebSocket: one frame to sign in, then one frame a notification."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
@@ -13,12 +12,9 @@ from tasktide.domain.users import Actor
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
 from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.protocol import Receive, Send
 from tasktide.usecases.admission import refusal
 from tasktide.usecases.live import LiveStream
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 FRAME_BYTES = 16_384
 # A client that was too slow hears why, if it reads what is under way within this time.

@@ -1,0 +1,141 @@
+"""`tasktide load`: how fast a running server is on this machine."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tasktide.cli import context
+from tasktide.domain.users import OPERATOR, Role
+from tasktide.load.driver import CannotDrive, Driver
+from tasktide.load.plan import Account, Kind, Plan
+from tasktide.load.report import Report, Spread
+from tasktide.settings import Settings
+from tasktide.wiring import usecases
+from tasktide.wiring.ports import Ports
+
+
+def load(
+    url: Annotated[str | None, typer.Option(help="The server; by default the one of this machine's settings.")] = None,
+    kind: Annotated[Kind, typer.Option(help="What to send.")] = Kind.TASKS,
+    rate: Annotated[float, typer.Option(help="Items a second; 0 for as many as go through.", min=0)] = 0,
+    connections: Annotated[int, typer.Option(help="HTTP connections.", min=1, max=10_000)] = 64,
+    sockets: Annotated[int, typer.Option(help="Live WebSockets that listen.", min=0, max=10_000)] = 64,
+    seconds: Annotated[float, typer.Option(help="How long to send.", min=0.1, max=86_400)] = 10,
+    batch: Annotated[int, typer.Option(help="Items a request.", min=1, max=10_000)] = 1,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(help="A token `<user id>:<token>` to send and listen with; repeat it. Default: own accounts."),
+    ] = None,
+    record: Annotated[
+        typer.FileTextWrite | None, typer.Option(help="Write the ids of accepted tasks here, for `verify`.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Drive a running server, and report rates, latencies and errors.
+
+    It works with accounts of its own (load-1@example.org and so on) in the data folder of the server. What it makes
+    stays there, so drive a server that you keep for that. Exit code 1 when something that was accepted did not arrive.
+    """
+    chosen = context.settings()
+    if sockets == 1:
+        context.fail("--sockets must be 0, or 2 and more: nobody is told of what they did themselves.", context.MISUSED)
+    plan = Plan(
+        url=url or f"http://localhost:{chosen.port}",
+        kind=kind,
+        rate=rate,
+        connections=connections,
+        sockets=0 if kind is Kind.READS else sockets,
+        seconds=seconds,
+        batch=1 if kind is Kind.READS else batch,
+    )
+    accounts = _given(token) if token else context.on_engines(chosen, lambda ports: _enrol(ports, chosen, plan))
+
+    def note(body: bytes) -> None:
+        if record is not None:
+            answer = msgspec.json.decode(body)
+            record.write("".join(f"{one}\n" for one in answer.get("ids") or [answer["id"]]))
+
+    driver = Driver(plan, accounts, note if record is not None else None)
+    try:
+        report = context.run(_drive(driver, plan, is_shown=not json))
+    except CannotDrive as reason:
+        context.fail(str(reason), context.CANNOT_START)
+    if json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        _show(report)
+    if not report.is_whole:
+        raise typer.Exit(context.FAILED)
+
+
+async def _drive(driver: Driver, plan: Plan, *, is_shown: bool) -> Report:
+    if not is_shown or not context.is_terminal():
+        return await driver.run()
+    columns = (
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        TextColumn(
+            "accepted {task.fields[accepted]}  delivered {task.fields[delivered]}  errors {task.fields[errors]}"
+        ),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=context.out) as bar:
+        shown = bar.add_task("sending", total=plan.seconds, accepted=0, delivered=0, errors=0)
+        began = asyncio.get_running_loop().time()
+
+        def progress(phase: str, accepted: int, delivered: int, errors: int) -> None:
+            done = min(plan.seconds, asyncio.get_running_loop().time() - began)
+            bar.update(shown, description=phase, completed=done, accepted=accepted, delivered=delivered, errors=errors)
+
+        return await driver.run(progress)
+
+
+def _given(tokens: Sequence[str]) -> list[Account]:
+    accounts = []
+    for one in tokens:
+        user_id, _, token = one.partition(":")
+        if not user_id.isdigit() or not token:
+            context.fail("--token must be of the form <user id>:<token>.", context.MISUSED)
+        accounts.append(Account(int(user_id), token))
+    return accounts
+
+
+async def _enrol(ports: Ports, chosen: Settings, plan: Plan) -> list[Account]:
+    users = usecases.users(ports, chosen)
+    count = max(2, plan.sockets, min(plan.connections, 64))
+    people = [(f"load-{number}@example.org", f"Load {number}") for number in range(1, count + 1)]
+    enrolled = await users.enrol(people, secrets.token_urlsafe(32))
+    if plan.kind is Kind.NOTIFICATIONS and enrolled[0].role is not Role.ADMIN:
+        await users.change_role(OPERATOR, enrolled[0].id, Role.ADMIN)
+    return [Account(user.id, (await users.sign_for(user.email)).access_token) for user in enrolled]
+
+
+def _show(report: Report) -> None:
+    table = Table(box=None, show_header=False)
+    table.add_row("accepted", f"{report.accepted:,}", f"{report.accepted_rate:,.0f}/s", _spread(report.accept_ms))
+    if report.stored_rate is not None:
+        table.add_row("stored", "", f"{report.stored_rate:,.0f}/s", "")
+    if report.expected:
+        table.add_row("delivered", f"{report.delivered:,}", f"{report.delivered_rate:,.0f}/s", _spread(report.frame_ms))
+    for what, count in sorted(report.errors.items()):
+        table.add_row("[red]error[/red]", f"{count:,}", "", what)
+    for what in ("doubled", "disordered", "reconnected"):
+        if getattr(report, what):
+            table.add_row(what, f"{getattr(report, what):,}", "", "")
+    context.out.print(table)
+    context.out.print(f"The driver used {report.driver_cpu:.0%} of a core.")
+    if report.settle_s is not None:
+        context.out.print(f"Everything was stored and delivered {report.settle_s:.2f} s after the last answer.")
+    else:
+        missing = report.expected - report.delivered
+        context.err.print(f"[red]Not everything arrived: {missing:,} of {report.expected:,} are missing.[/red]")
+
+
+def _spread(spread: Spread) -> str:
+    return f"p50 {spread.p50:g}  p90 {spread.p90:g}  p99 {spread.p99:g}  worst {spread.worst:g} ms"
