@@ -27,7 +27,7 @@ def test_a_failing_migration_leaves_nothing_behind(tmp_path: Path, monkeypatch: 
     broken = [*shipped, (len(shipped) + 1, "CREATE TABLE half (id INTEGER) STRICT;\nCREATE TABLE tasks (id INTEGER);")]
     with contextlib.closing(database.connect(str(tmp_path / "t.db"))) as connection:
         migrate.migrate(connection)
-        monkeypatch.setattr(migrate, "migrations", lambda: broken)
+        monkeypatch.setattr(migrate, "migrations", lambda *_: broken)
         with pytest.raises(sqlite3.OperationalError):
             migrate.migrate(connection)
         assert migrate.version(connection) == len(shipped)

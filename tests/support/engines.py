@@ -58,9 +58,11 @@ async def open_engine(name: str, folder: Path, clock: FakeClock | None = None) -
     """An engine on a folder; opened twice on the same folder, a file engine finds its data again."""
     clock = clock or FakeClock()
     base = _open(name, folder)
+    # As in production, submissions have a file of their own; in memory there is one for all.
+    submissions = None if name == "sqlite-memory" else _open_file(folder / "submissions.db", migrate.SUBMISSIONS)
     if name == "sqlite-memory":
         await base.run(lambda tx: _script(tx.connection))
-    log = SqliteLog(base, clock)
+    log = SqliteLog(base, clock, submissions)
     try:
         yield Engine(
             clock=clock,
@@ -79,15 +81,20 @@ async def open_engine(name: str, folder: Path, clock: FakeClock | None = None) -
             push=MemoryPush(),
         )
     finally:
+        if submissions is not None:
+            await submissions.close()
         await base.close()
 
 
 def _open(name: str, folder: Path) -> Database:
     if name == "sqlite-memory":
         return Database(MEMORY)
-    path = folder / "tasktide.db"
+    return _open_file(folder / "tasktide.db", migrate.MAIN)
+
+
+def _open_file(path: Path, scripts_of: str) -> Database:
     with contextlib.closing(database.connect(str(path))) as connection:
-        migrate.migrate(connection)
+        migrate.migrate(connection, scripts_of)
     return Database(path)
 
 

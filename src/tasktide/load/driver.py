@@ -231,13 +231,13 @@ class Driver:
         return float(found[1]) if found else 0.0
 
     async def _check_server(self) -> None:
-        status, body = await self._once(
-            f"GET /auth/me HTTP/1.1\r\nauthorization: Bearer {self._accounts[0].token}\r\n"
-        )
+        status, body = await self._once(f"GET /auth/me HTTP/1.1\r\nauthorization: Bearer {self._accounts[0].token}\r\n")
         if status == 0:
             raise CannotDrive(f"There is no answer from {self._plan.url}.")
         if status not in OK:
-            raise CannotDrive(f"{self._plan.url} does not take the token ({_kind(status, body)}): is it this data folder's server?")
+            raise CannotDrive(
+                f"{self._plan.url} does not take the token ({_kind(status, body)}): is it this data folder's server?"
+            )
 
     async def _submit_probes(self) -> list[int]:
         ids = []

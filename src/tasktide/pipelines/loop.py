@@ -1,5 +1,6 @@
 """The loop that most pipelines are: read a batch, handle it, then commit; never the other way round."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -40,16 +41,28 @@ class Pipeline(Consumer):
         self._batch = batch
 
     async def work(self) -> None:
-        """Batches until asked to stop; the batch under way is finished first."""
-        while not self.stopping:
-            found = await self.read(self._batch)
-            if not found:
-                continue
-            began = time.perf_counter()
-            await self._handle_or_split([(record, event) for record, event in found if event is not None])
-            last = found[-1][0].position
-            await self.keep_trying(lambda: self.reader.commit(last))  # noqa: B023 - awaited within the turn
-            self.metrics.handled(self.name, len(found), time.perf_counter() - began)
+        """Batches until asked to stop; the batch under way is finished first.
+
+        A batch is committed while the next one is handled, so that the two can share a transaction.
+        """
+        committing: asyncio.Task[None] | None = None
+        try:
+            while not self.stopping:
+                found = await self.read(self._batch)
+                if not found:
+                    continue
+                began = time.perf_counter()
+                await self._handle_or_split([(record, event) for record, event in found if event is not None])
+                self.metrics.handled(self.name, len(found), time.perf_counter() - began)
+                if committing is not None:
+                    await committing
+                committing = asyncio.create_task(self._commit(found[-1][0].position))
+        finally:
+            if committing is not None:
+                await committing
+
+    async def _commit(self, position: int) -> None:
+        await self.keep_trying(lambda: self.reader.commit(position))
 
     async def _handle_or_split(self, some: Sequence[tuple[Stored, Any]]) -> None:
         """Handle the batch; when it is refused, its halves, down to the one record that is at fault."""

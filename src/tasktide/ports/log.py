@@ -30,7 +30,7 @@ class Lag(NamedTuple):
 
 
 class Reader(Protocol):
-    """One group's way through one topic. Used by one task at a time."""
+    """One group's way through one topic, for one reading task; a commit may go on beside the next read."""
 
     async def read(self, limit: int, wait_s: float) -> Sequence[Stored]:
         """The next records in order, at most `limit`; empty when none came within `wait_s` seconds.

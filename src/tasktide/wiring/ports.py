@@ -26,6 +26,7 @@ from tasktide.adapters.sqlite.users import SqlitePreferences, SqliteSessions, Sq
 from tasktide.adapters.system import lock, secret
 from tasktide.adapters.system.clock import SystemClock
 from tasktide.adapters.system.threads import DaemonThreads
+from tasktide.domain import events
 from tasktide.ports.cache import Cache
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
@@ -45,6 +46,8 @@ from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
 from tasktide.settings import Settings
 
 DATABASE_FILE = "tasktide.db"
+# What is accepted and not yet stored; see decision 13.
+SUBMISSIONS_FILE = "submissions.db"
 
 
 class CannotStart(Exception):
@@ -95,13 +98,14 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if server:
                 stack.enter_context(lock.hold(folder))
-            path = folder / DATABASE_FILE
-            _migrate(path)
+            _migrate(folder)
             key = settings.jwt_secret or secret.keep(folder)
-            base = Database(path)
-        stack.push_async_callback(base.close)
+            base = Database(folder / DATABASE_FILE)
+            stack.push_async_callback(base.close)
+            submissions = Database(folder / SUBMISSIONS_FILE)
+            stack.push_async_callback(submissions.close)
         clock = SystemClock()
-        log = SqliteLog(base, clock)
+        log = SqliteLog(base, clock, submissions)
         passwords = Argon2Passwords()
         stack.callback(passwords.close)
         if server:
@@ -135,12 +139,17 @@ def migrate_data(settings: Settings) -> list[int]:
     """Bring the data folder's schema up to date; the numbers of the migrations applied. CannotStart says why not."""
     with _or_cannot_start(settings.data_dir):
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _migrate(settings.data_dir / DATABASE_FILE)
+        return _migrate(settings.data_dir)
 
 
-def _migrate(path: Path) -> list[int]:
-    with contextlib.closing(database.connect(str(path))) as connection:
-        return migrate.migrate(connection)
+def _migrate(folder: Path) -> list[int]:
+    main = str(folder / DATABASE_FILE)
+    with contextlib.closing(database.connect(main)) as connection:
+        applied = migrate.migrate(connection)
+    with contextlib.closing(database.connect(str(folder / SUBMISSIONS_FILE))) as connection:
+        migrate.migrate(connection, migrate.SUBMISSIONS)
+        migrate.adopt(connection, main, events.TASK_INGESTED)
+    return applied
 
 
 @contextlib.contextmanager

@@ -6,8 +6,10 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +26,9 @@ GROUP = 500
 # Works that may wait; past it writers are refused, so that a slow disk cannot fill the memory.
 WAITING = 20_000
 READERS = 2
+# Rows in one statement, and statements kept compiled: some sizes of each.
+MOST_ROWS = 512
+STATEMENTS = 400
 # Searches that may run or wait; past it they are refused.
 SEARCHES = 64
 QUERY_TIMEOUT_S = 10.0
@@ -62,6 +67,22 @@ class Transaction:
         """
         row = self.connection.execute(sql, parameters).fetchone()
         return None if row is None else row[0]
+
+    def rows(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[sqlite3.Cursor]:
+        """Run a statement in whose place of `{rows}` stand the values of many rows: as few times as possible.
+
+        A statement that gets its rows as values costs a third of one that takes them apart from JSON, and
+        `executemany` would give the interpreter lock away for every row.
+        """
+        cursors = []
+        start = 0
+        while start < len(rows):
+            # Powers of two, so that few different statements have to be compiled.
+            size = min(MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
+            values = list(chain.from_iterable(rows[start : start + size]))
+            cursors.append(self.connection.execute(_with_rows(sql, len(rows[start]), size), values))
+            start += size
+        return cursors
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back on the event loop after the commit, in the order of commits."""
@@ -218,6 +239,12 @@ class Database:
             job.done(job.result, error)
 
 
+@lru_cache(maxsize=1_000)
+def _with_rows(sql: str, width: int, count: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return sql.replace("{rows}", ", ".join([row] * count))
+
+
 def settle(future: asyncio.Future[T], result: T, error: Exception | None) -> None:
     """Give a future its outcome, unless its waiter has gone."""
     if future.done():
@@ -230,7 +257,9 @@ def settle(future: asyncio.Future[T], result: T, error: Exception | None) -> Non
 
 def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode with the house's settings; FULL makes each commit survive a power cut."""
-    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS
+    )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -32768")

@@ -10,7 +10,7 @@ import msgspec
 from tasktide.adapters.sqlite import statements
 from tasktide.adapters.sqlite.database import Database, Transaction, settle
 from tasktide.domain import times
-from tasktide.domain.events import READERS
+from tasktide.domain.events import READERS, TASK_INGESTED
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Lag, Record, Stored
@@ -59,12 +59,16 @@ class Tail:
 
 
 class SqliteLog:
-    """`ports.log.Log` on the tables `log_*`. Appends of one event-loop tick share one row."""
+    """`ports.log.Log` on the tables `log_*`. Appends of one event-loop tick share one row.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    Submissions may have a file of their own: accepting one then never waits for the transactions of the store.
+    """
+
+    def __init__(self, database: Database, clock: Clock, submissions: Database | None = None) -> None:
         self._database = database
+        self._homes = {TASK_INGESTED: submissions or database}
         self._clock = clock
-        self._pending: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
+        self._pending: defaultdict[Database, list[tuple[Sequence[Record], asyncio.Future[None]]]] = defaultdict(list)
         self._tails: defaultdict[str, Tail] = defaultdict(Tail)
         self._readers: defaultdict[str, dict[str, SqliteReader]] = defaultdict(dict)
 
@@ -74,10 +78,16 @@ class SqliteLog:
             return
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        if not self._pending:
-            loop.call_soon(self._flush)
-        self._pending.append((records, future))
+        home = self.home(records[0].topic)
+        pending = self._pending[home]
+        if not pending:
+            loop.call_soon(self._flush, home)
+        pending.append((records, future))
         await future
+
+    def home(self, topic: str) -> Database:
+        """Where a topic is kept."""
+        return self._homes.get(topic, self._database)
 
     def write(self, transaction: Transaction, records: Sequence[Record]) -> None:
         """Append inside somebody's transaction; readers are woken after its commit."""
@@ -92,14 +102,14 @@ class SqliteLog:
 
     def reader(self, topic: str, group: str) -> "SqliteReader":
         """See the port."""
-        reader = self._readers[topic][group] = SqliteReader(self, self._database, self._clock, topic, group)
+        reader = self._readers[topic][group] = SqliteReader(self, self.home(topic), self._clock, topic, group)
         return reader
 
     async def settled(self, topic: str, group: str, timeout_s: float) -> bool:
         """See the port."""
         reader = self._readers[topic].get(group)
         if reader is None:
-            end, committed = await self._database.read(lambda tx: _progress(tx, topic, group))
+            end, committed = await self.home(topic).read(lambda tx: _progress(tx, topic, group))
             return committed >= end
         return await reader.reached(await self.end(topic), timeout_s)
 
@@ -107,25 +117,27 @@ class SqliteLog:
         """See the port."""
         reader = self._readers[topic].get(group)
         if reader is None or not self._tails[topic].end:
-            end, committed = await self._database.read(lambda tx: _progress(tx, topic, group))
+            end, committed = await self.home(topic).read(lambda tx: _progress(tx, topic, group))
             return end - committed
         return self._tails[topic].end - max(0, reader.committed)
 
     async def trim(self, before: Timestamp) -> int:
         """See the port."""
         trimmed = 0
-        while removed := await self._database.run(lambda tx: tx.execute(SQL["trim"], (before, _MUST_READ)).rowcount):
-            trimmed += removed
+        for base in self._bases():
+            while removed := await base.run(lambda tx: tx.execute(SQL["trim"], (before, _MUST_READ)).rowcount):
+                trimmed += removed
         return trimmed
 
     async def ping(self) -> None:
         """See the port."""
-        await self._database.read(lambda tx: tx.value("SELECT 1"))
+        for base in self._bases():
+            await base.read(lambda tx: tx.value("SELECT 1"))
 
     async def end(self, topic: str) -> int:
         """The offset of the topic's last record, 0 when there is none."""
         known = self._tails[topic].end
-        return known or await self._database.read(lambda tx: int(tx.value(SQL["end"], (topic,)) or 0))
+        return known or await self.home(topic).read(lambda tx: int(tx.value(SQL["end"], (topic,)) or 0))
 
     def tail(self, topic: str) -> Tail:
         """What this process remembers of a topic."""
@@ -135,15 +147,18 @@ class SqliteLog:
         """A reader has moved on: records behind all readers need not be remembered."""
         self._tails[topic].forget_before(min(reader.position for reader in self._readers[topic].values()) + 1)
 
-    def _flush(self) -> None:
-        pending, self._pending = self._pending, []
+    def _bases(self) -> list[Database]:
+        return list(dict.fromkeys((self._database, *self._homes.values())))
+
+    def _flush(self, home: Database) -> None:
+        pending = self._pending.pop(home)
         records = [record for some, _ in pending for record in some]
 
         def done(_result: None, error: Exception | None) -> None:
             for _, future in pending:
                 settle(future, None, error)
 
-        self._database.submit(lambda tx: self.write(tx, records), done)
+        home.submit(lambda tx: self.write(tx, records), done)
 
     def _announcer(self, topic: str, first: int, batch: list[Record]) -> "Callable[[], None]":
         def announce() -> None:

@@ -3,25 +3,50 @@
 import sqlite3
 from importlib.resources import files
 
+from tasktide.adapters.sqlite import statements
+
+SQL = statements.load("log")
+# The folders of scripts: everything, and the file of submissions.
+MAIN = "migrations"
+SUBMISSIONS = "migrations/submissions"
+
 
 class SchemaTooNew(Exception):
     """The file was written by a newer version of the program."""
 
 
-def migrations() -> list[tuple[int, str]]:
-    """The shipped migrations: number and script, ascending."""
-    folder = files(__package__).joinpath("migrations")
+def migrations(scripts_of: str = MAIN) -> list[tuple[int, str]]:
+    """The shipped migrations of a file: number and script, ascending."""
+    folder = files(__package__).joinpath(scripts_of)
     scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
     return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in scripts)
 
 
-def migrate(connection: sqlite3.Connection) -> list[int]:
+def migrate(connection: sqlite3.Connection, scripts_of: str = MAIN) -> list[int]:
     """Bring the schema up to date and return the numbers applied; `PRAGMA user_version` holds the last one."""
-    shipped = migrations()
+    shipped = migrations(scripts_of)
     if version(connection) > shipped[-1][0]:
         known = f"schema {version(connection)}, this one knows {shipped[-1][0]}"
         raise SchemaTooNew(f"the data was written by a newer Tasktide ({known})")
     return [number for number, script in shipped if _apply(connection, number, script)]
+
+
+def adopt(connection: sqlite3.Connection, main: str, topic: str) -> None:
+    """Take a topic over from the main file, where earlier versions kept it; safe to repeat after a crash anywhere."""
+    connection.execute("ATTACH ? AS main_file", (main,))
+    try:
+        if connection.execute(SQL["adoptable"], (topic,)).fetchone()[0]:
+            for step in (
+                "adopt_topic",
+                "adopt_batches",
+                "adopt_groups",
+                "leave_batches",
+                "leave_groups",
+                "leave_topic",
+            ):
+                connection.execute(SQL[step], (topic,))
+    finally:
+        connection.execute("DETACH main_file")
 
 
 def apply(connection: sqlite3.Connection, script: str) -> None:

@@ -26,11 +26,14 @@ class SqliteNotifications:
 
     async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
         """See the port."""
-        rows = _json(new).decode()
+        rows = [
+            (one.id, one.user_id, event_id, str(one.kind), one.task_id, one.message, one.created_at)
+            for one, event_id in new
+        ]
 
         def work(transaction: Transaction) -> str | None:
-            inserted = transaction.execute(SQL["insert"], (rows,)).rowcount
-            return None if inserted == len(new) else transaction.value(SQL["stored"], (rows,))
+            inserted = sum(cursor.rowcount for cursor in transaction.rows(SQL["insert"], rows))
+            return None if inserted == len(new) else transaction.value(SQL["stored"], (_json(new).decode(),))
 
         stored = await self._database.run(work)
         return [one.notification for one in new] if stored is None else _decode_all(stored)

@@ -1,10 +1,11 @@
-"""The task store on SQLite: each batch is one JSON array and a handful of statements, whatever its size."""
+"""The task store on SQLite: a batch is a handful of statements, whatever its size."""
 
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, Struct
 
 from tasktide.adapters.sqlite import statements
 from tasktide.adapters.sqlite.database import Database, Transaction
@@ -13,7 +14,7 @@ from tasktide.domain import events, times
 from tasktide.domain.events import TaskEvent
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
-from tasktide.domain.tasks import Status, Task
+from tasktide.domain.tasks import Status, Task, due_key
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Record
@@ -26,12 +27,27 @@ _decode_tasks = msgspec.json.Decoder(list[Task]).decode
 _decode_ids = msgspec.json.Decoder(list[TaskId]).decode
 _decode_raws = msgspec.json.Decoder(list[Raw]).decode
 _decode_alarms = msgspec.json.Decoder(list[tuple[Task, bool, bool]], strict=False).decode
+# What has a table of links of its own, by its field.
+_LINKS = {"observers": "observer_ids", "labels": "labels"}
 _COLUMNS = {
     "created_at": "created_at",
     "updated_at": "updated_at",
     "priority": "priority",
     "due_at": "due_key",
 }
+
+
+class HistoryData(Struct, frozen=True):
+    """The version after an event, and what changed: field to [from, to]."""
+
+    version: int
+    changes: dict[str, tuple[Any, Any]]
+
+
+class HistoryItem(events.Envelope[HistoryData], frozen=True, kw_only=True):
+    """An event as history keeps it: without the snapshot, which the changes add up to."""
+
+    type: str
 
 
 class SqliteTasks:
@@ -44,19 +60,16 @@ class SqliteTasks:
 
     async def insert(self, entries: Sequence[Entry]) -> None:
         """See the port."""
-        docs = _text([(entry.task, entry.wake_at, entry.remind_at) for entry in entries])
-        history = _history([entry.event for entry in entries])
+        tasks = [_inserted(entry) for entry in entries]
+        links = {noun: _links([entry.task for entry in entries], field) for noun, field in _LINKS.items()}
+        history = [_history_row(entry.event) for entry in entries]
         records = [record for entry in entries for record in (_record(entry.event), *entry.records)]
-        observed = any(entry.task.observer_ids for entry in entries)
-        labelled = any(entry.task.labels for entry in entries)
 
         def work(transaction: Transaction) -> None:
-            transaction.execute(SQL["insert"], (docs,))
-            if observed:
-                transaction.execute(SQL["insert_observers"], (docs,))
-            if labelled:
-                transaction.execute(SQL["insert_labels"], (docs,))
-            transaction.execute(SQL["insert_history"], (history,))
+            transaction.rows(SQL["insert"], tasks)
+            for noun, rows in links.items():
+                transaction.rows(SQL[f"insert_{noun}"], rows)
+            transaction.rows(SQL["insert_history"], history)
             self._log.write(transaction, records)
 
         await self._database.run(work)
@@ -66,10 +79,11 @@ class SqliteTasks:
         first: dict[TaskId, Change] = {}
         for change in changes:
             first.setdefault(change.task_id, change)  # of two changes of one version, one can hold
-        versions = _text([(change.task_id, change.expected_version) for change in first.values()])
+        versions = [(change.task_id, change.expected_version) for change in first.values()]
 
         def work(transaction: Transaction) -> frozenset[TaskId]:
-            current = frozenset(_decode_ids(transaction.value(SQL["current"], (versions,))))
+            found = [_decode_ids(cursor.fetchone()[0]) for cursor in transaction.rows(SQL["current"], versions)]
+            current = frozenset(chain.from_iterable(found))
             self._apply(transaction, [change for task_id, change in first.items() if task_id in current])
             return current
 
@@ -120,9 +134,8 @@ class SqliteTasks:
     def _apply(self, transaction: Transaction, changes: Sequence[Change]) -> None:
         states = [(change, change.after) for change in changes if change.after is not None]
         if states:
-            docs = _text([(task, *_alarms(change)) for change, task in states])
-            transaction.execute(SQL["update"], (docs,))
-            self._relink(transaction, changes, docs)
+            transaction.rows(SQL["update"], [_updated(change, task) for change, task in states])
+            self._relink(transaction, states)
         gone = [change.task_id for change in changes if change.after is None]
         if gone:
             for statement in ("delete", "unlink_observers", "unlink_labels", "delete_history"):
@@ -130,7 +143,7 @@ class SqliteTasks:
             transaction.execute(SQL["bury"], (_text(gone), self._clock.now()))
         told = [change.event for change in changes if change.event is not None and change.after is not None]
         if told:
-            transaction.execute(SQL["insert_history"], (_history(told),))
+            transaction.rows(SQL["insert_history"], [_history_row(event) for event in told])
         self._add_totals(transaction, [task for change, task in states if _finishes(change)])
         self._log.write(
             transaction,
@@ -141,12 +154,12 @@ class SqliteTasks:
             ],
         )
 
-    def _relink(self, transaction: Transaction, changes: Sequence[Change], docs: str) -> None:
-        for field, noun in (("observer_ids", "observers"), ("labels", "labels")):
-            moved = [c.task_id for c in changes if c.event is not None and field in c.event.data.changes]
+    def _relink(self, transaction: Transaction, states: Sequence[tuple[Change, Task]]) -> None:
+        for noun, field in _LINKS.items():
+            moved = [task for change, task in states if change.event and field in change.event.data.changes]
             if moved:
-                transaction.execute(SQL[f"unlink_{noun}"], (_text(moved),))
-                transaction.execute(SQL[f"insert_{noun}"], (docs,))
+                transaction.execute(SQL[f"unlink_{noun}"], (_text([task.id for task in moved]),))
+                transaction.rows(SQL[f"insert_{noun}"], _links(moved, field))
 
     def _add_totals(self, transaction: Transaction, done: Sequence[Task]) -> None:
         if not done:
@@ -165,14 +178,46 @@ def _finishes(change: Change) -> bool:
     return event is not None and event.type == "task.completed" and event.data.task.is_job
 
 
-def _alarms(change: Change) -> tuple[Timestamp | None, Timestamp | None, bool, bool]:
+def _inserted(entry: Entry) -> tuple[Any, ...]:
+    task = entry.task
+    return (
+        task.id,
+        task.version,
+        str(task.status),
+        task.priority,
+        task.creator_id,
+        task.performer_id,
+        task.handler,
+        due_key(task),
+        task.created_at,
+        task.updated_at,
+        entry.wake_at,
+        entry.remind_at,
+        _json(task).decode(),
+    )
+
+
+def _updated(change: Change, task: Task) -> tuple[Any, ...]:
     wake, remind = change.wake_at, change.remind_at
     return (
-        None if wake is UNSET else wake,
-        None if remind is UNSET else remind,
+        task.id,
+        task.version,
+        str(task.status),
+        task.priority,
+        task.performer_id,
+        task.handler,
+        due_key(task),
+        task.updated_at,
         wake is UNSET,
+        None if wake is UNSET else wake,
         remind is UNSET,
+        None if remind is UNSET else remind,
+        _json(task).decode(),
     )
+
+
+def _links(some: Sequence[Task], field: str) -> list[tuple[Any, TaskId, int]]:
+    return [(value, task.id, task.version) for task in some for value in getattr(task, field)]
 
 
 def _text(value: object) -> str:
@@ -183,19 +228,20 @@ def _record(event: TaskEvent) -> Record:
     return Record(events.TASK_EVENTS, str(event.data.task.id), events.encode(event))
 
 
-def _history(told: Sequence[TaskEvent]) -> str:
-    return _text([(event.data.task.id, event.data.task.version, history_item(event)) for event in told])
-
-
-def history_item(event: TaskEvent) -> dict[str, object]:
-    """An event as history keeps it: without the snapshot, which the changes add up to."""
-    data = {"version": event.data.task.version, "changes": event.data.changes}
-    item: dict[str, object] = {
-        name: getattr(event, name) for name in ("specversion", "id", "source", "type", "subject", "time", "actor")
-    }
-    if event.traceparent is not None:
-        item["traceparent"] = event.traceparent
-    return item | {"data": data}
+def _history_row(event: TaskEvent) -> tuple[TaskId, int, str]:
+    task = event.data.task
+    item = HistoryItem(
+        specversion=event.specversion,
+        id=event.id,
+        source=event.source,
+        type=event.type,
+        subject=event.subject,
+        time=event.time,
+        actor=event.actor,
+        traceparent=event.traceparent,
+        data=HistoryData(task.version, event.data.changes),
+    )
+    return task.id, task.version, _json(item).decode()
 
 
 def _where(wanted: TaskFilter) -> tuple[list[str], dict[str, Any]]:

@@ -46,3 +46,32 @@ DELETE FROM log_batches WHERE rowid IN (
     )
     ORDER BY b.appended_at LIMIT 1000
 )
+
+-- name: adoptable
+-- Whether the attached main file still holds a topic.
+SELECT EXISTS (SELECT 1 FROM main_file.log_topics WHERE topic = ?)
+
+-- name: adopt_topic
+-- Copies a topic's end. Write lock.
+INSERT OR IGNORE INTO main.log_topics SELECT topic, last_offset FROM main_file.log_topics WHERE topic = ?
+
+-- name: adopt_batches
+-- Copies a topic's batches; those copied before are left alone. Write lock; log_batches_by_offset.
+INSERT OR IGNORE INTO main.log_batches (topic, last_offset, records, appended_at, body)
+SELECT topic, last_offset, records, appended_at, body FROM main_file.log_batches WHERE topic = ?
+
+-- name: adopt_groups
+-- Copies how far its groups are. Write lock.
+INSERT OR IGNORE INTO main.log_groups SELECT topic, name, committed FROM main_file.log_groups WHERE topic = ?
+
+-- name: leave_batches
+-- Removes from the main file what was copied. Write lock there.
+DELETE FROM main_file.log_batches WHERE topic = ?
+
+-- name: leave_groups
+-- As leave_batches.
+DELETE FROM main_file.log_groups WHERE topic = ?
+
+-- name: leave_topic
+-- As leave_batches, last: until then the copying is repeated.
+DELETE FROM main_file.log_topics WHERE topic = ?

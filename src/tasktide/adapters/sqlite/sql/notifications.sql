@@ -1,9 +1,6 @@
 -- name: insert
--- New notifications from a JSON array of [notification, event_id]; known (user, event) are left alone. Write lock.
-INSERT OR IGNORE INTO notifications (id, user_id, event_id, kind, task_id, message, created_at)
-SELECT e.value ->> '$[0].id', e.value ->> '$[0].user_id', e.value ->> 1, e.value ->> '$[0].kind',
-    e.value ->> '$[0].task_id', e.value ->> '$[0].message', e.value ->> '$[0].created_at'
-FROM json_each(?) AS e
+-- New notifications (id, user, event, kind, task, message, created); known (user, event) are left alone. Write lock.
+INSERT OR IGNORE INTO notifications (id, user_id, event_id, kind, task_id, message, created_at) VALUES {rows}
 
 -- name: stored
 -- The same batch as it is stored, in the order given, as one JSON array. notifications_by_event.

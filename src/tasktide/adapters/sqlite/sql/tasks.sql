@@ -1,58 +1,46 @@
 -- name: insert
--- New tasks from a JSON array of [doc, wake_at, remind_at]; known and deleted ids are left alone. Write lock.
+-- New tasks, a row each; known and deleted ids are left alone. Write lock.
 INSERT OR IGNORE INTO tasks (
     id, version, status, priority, creator_id, performer_id, handler, due_key,
     created_at, updated_at, wake_at, remind_at, doc
 )
-SELECT
-    e.value ->> '$[0].id', e.value ->> '$[0].version', e.value ->> '$[0].status', e.value ->> '$[0].priority',
-    e.value ->> '$[0].creator_id', e.value ->> '$[0].performer_id', e.value ->> '$[0].handler',
-    coalesce(e.value ->> '$[0].due_at', '9999-12-31T23:59:59.999Z'),
-    e.value ->> '$[0].created_at', e.value ->> '$[0].updated_at', e.value ->> 1, e.value ->> 2, e.value -> 0
-FROM json_each(?) AS e
-WHERE NOT EXISTS (SELECT 1 FROM task_tombstones AS t WHERE t.id = (e.value ->> '$[0].id'))
+SELECT * FROM (VALUES {rows})
+WHERE NOT EXISTS (SELECT 1 FROM task_tombstones AS t WHERE t.id = column1)
 
 -- name: insert_observers
--- Links of tasks that are still as they were inserted, from the same array. Write lock; primary keys.
+-- Links (user, task, version) of tasks that still have that version. Write lock; primary keys.
 INSERT OR IGNORE INTO task_observers (user_id, task_id)
-SELECT o.value, t.id
-FROM json_each(?) AS e, json_each(e.value, '$[0].observer_ids') AS o, tasks AS t
-WHERE t.id = (e.value ->> '$[0].id') AND t.version = (e.value ->> '$[0].version')
+SELECT column1, column2 FROM (VALUES {rows})
+WHERE EXISTS (SELECT 1 FROM tasks AS t WHERE t.id = column2 AND t.version = column3)
 
 -- name: insert_labels
 -- As insert_observers, for labels.
 INSERT OR IGNORE INTO task_labels (label, task_id)
-SELECT o.value, t.id
-FROM json_each(?) AS e, json_each(e.value, '$[0].labels') AS o, tasks AS t
-WHERE t.id = (e.value ->> '$[0].id') AND t.version = (e.value ->> '$[0].version')
+SELECT column1, column2 FROM (VALUES {rows})
+WHERE EXISTS (SELECT 1 FROM tasks AS t WHERE t.id = column2 AND t.version = column3)
 
 -- name: insert_history
--- Events from a JSON array of [task_id, version, event]; known ones and those of deleted tasks are left alone.
--- Write lock; primary keys.
+-- Events (task, version, event); known ones and those of deleted tasks are left alone. Write lock; primary keys.
 INSERT OR IGNORE INTO task_history (task_id, version, event)
-SELECT e.value ->> 0, e.value ->> 1, e.value -> 2 FROM json_each(?) AS e
-WHERE EXISTS (SELECT 1 FROM tasks AS t WHERE t.id = (e.value ->> 0))
+SELECT * FROM (VALUES {rows})
+WHERE EXISTS (SELECT 1 FROM tasks AS t WHERE t.id = column1)
 
 -- name: current
--- Of a JSON array of [id, version], the ids that still have that version, as one JSON array. Primary key.
-SELECT json_group_array(t.id) FROM json_each(?) AS e JOIN tasks AS t
-ON t.id = (e.value ->> 0) AND t.version = (e.value ->> 1)
+-- Of (id, version) pairs, the ids that still have that version, as one JSON array. Primary key.
+SELECT json_group_array(t.id) FROM (VALUES {rows}) AS v JOIN tasks AS t
+ON t.id = v.column1 AND t.version = v.column2
 
 -- name: update
--- New states from a JSON array of [doc, wake_at, remind_at, keep_wake, keep_remind]. Write lock; primary key.
+-- New states: (id, version, status, priority, performer_id, handler, due_key, updated_at, keep_wake, wake_at,
+-- keep_remind, remind_at, doc). Write lock; primary key.
 UPDATE tasks SET
-    version = n.doc ->> 'version', status = n.doc ->> 'status', priority = n.doc ->> 'priority',
-    performer_id = n.doc ->> 'performer_id', handler = n.doc ->> 'handler',
-    due_key = coalesce(n.doc ->> 'due_at', '9999-12-31T23:59:59.999Z'), updated_at = n.doc ->> 'updated_at',
-    wake_at = iif(n.keep_wake, tasks.wake_at, n.wake_at),
-    remind_at = iif(n.keep_remind, tasks.remind_at, n.remind_at),
-    doc = n.doc
-FROM (
-    SELECT e.value ->> '$[0].id' AS id, e.value -> 0 AS doc, e.value ->> 1 AS wake_at, e.value ->> 2 AS remind_at,
-        e.value ->> 3 AS keep_wake, e.value ->> 4 AS keep_remind
-    FROM json_each(?) AS e
-) AS n
-WHERE tasks.id = n.id
+    version = n.column2, status = n.column3, priority = n.column4, performer_id = n.column5, handler = n.column6,
+    due_key = n.column7, updated_at = n.column8,
+    wake_at = iif(n.column9, tasks.wake_at, n.column10),
+    remind_at = iif(n.column11, tasks.remind_at, n.column12),
+    doc = n.column13
+FROM (VALUES {rows}) AS n
+WHERE tasks.id = n.column1
 
 -- name: unlink_observers
 -- Forgets the observers of tasks, ids as a JSON array. Write lock; task_observers_by_task.
