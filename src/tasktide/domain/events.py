@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tasktide.domain.deliveries import Delivery
 from tasktide.domain.ids import TaskId, UserId
@@ -44,30 +44,30 @@ TaskEventType = Literal[
 ]
 
 
-class Envelope(Struct, Generic[D], frozen=True, kw_only=True, omit_defaults=True):
+class Envelope(Struct, Generic[D], frozen=True, kw_only=True, gc=False):
     """What every event carries.
 
     `actor` is `user:<id>`, `worker` or `system`; `id` is derived, so that saying a thing twice says it once.
     """
 
-    specversion: Literal["1.0"]
+    specversion: Literal["1.0"] = "1.0"
     id: str
-    source: str
+    source: str = "/tasktide"
     subject: str
     time: Timestamp
     actor: str
-    traceparent: str | None = None
+    traceparent: str | UnsetType = UNSET
     data: D
 
 
-class TaskChanged(Struct, frozen=True, kw_only=True):
+class TaskChanged(Struct, frozen=True, kw_only=True, gc=False):
     """A task after a change, and what changed: field to [from, to]."""
 
     task: Task
     changes: dict[str, tuple[Any, Any]] = {}
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class Work(Struct, frozen=True, kw_only=True, gc=False):
     """A job for a worker: which attempt is wanted, of the job as it was scheduled."""
 
     task_id: TaskId
@@ -78,7 +78,7 @@ class Work(Struct, frozen=True, kw_only=True):
     run_at: Timestamp | None = None
 
 
-class Output(Struct, frozen=True, kw_only=True):
+class Output(Struct, frozen=True, kw_only=True, gc=False):
     """What a job came to."""
 
     task_id: TaskId
@@ -86,7 +86,7 @@ class Output(Struct, frozen=True, kw_only=True):
     processed_at: Timestamp
 
 
-class Planned(Struct, frozen=True, kw_only=True):
+class Planned(Struct, frozen=True, kw_only=True, gc=False):
     """One message to one user; (user, event) is its natural key."""
 
     user_id: UserId
@@ -96,34 +96,34 @@ class Planned(Struct, frozen=True, kw_only=True):
     event_id: str
 
 
-class TaskIngested(Envelope[Task], frozen=True, kw_only=True):
+class TaskIngested(Envelope[Task], frozen=True, kw_only=True, gc=False):
     """A submission: accepted, not yet stored."""
 
-    type: Literal["task.ingested"]
+    type: Literal["task.ingested"] = "task.ingested"
 
 
-class TaskEvent(Envelope[TaskChanged], frozen=True, kw_only=True):
+class TaskEvent(Envelope[TaskChanged], frozen=True, kw_only=True, gc=False):
     """Something happened to a task."""
 
     type: TaskEventType
 
 
-class TaskWork(Envelope[Work], frozen=True, kw_only=True):
+class TaskWork(Envelope[Work], frozen=True, kw_only=True, gc=False):
     """A job is ready to run."""
 
-    type: Literal["task.input"]
+    type: Literal["task.input"] = "task.input"
 
 
-class TaskOutput(Envelope[Output], frozen=True, kw_only=True):
+class TaskOutput(Envelope[Output], frozen=True, kw_only=True, gc=False):
     """A job has a result."""
 
-    type: Literal["task.output"]
+    type: Literal["task.output"] = "task.output"
 
 
-class NotificationPlanned(Envelope[Planned], frozen=True, kw_only=True):
+class NotificationPlanned(Envelope[Planned], frozen=True, kw_only=True, gc=False):
     """Somebody is to be told something."""
 
-    type: Literal["notification.planned"]
+    type: Literal["notification.planned"] = "notification.planned"
 
 
 Event = TaskIngested | TaskEvent | TaskWork | TaskOutput | NotificationPlanned
@@ -151,16 +151,28 @@ def user(user_id: UserId) -> str:
 
 def ingested(task: Task, actor: str, traceparent: str | None) -> TaskIngested:
     """The submission of a task."""
-    envelope = _envelope(f"{task.id}.0", f"task/{task.id}", task.created_at, actor, traceparent)
-    return TaskIngested(**envelope, type="task.ingested", data=task)
+    return TaskIngested(
+        id=f"{task.id}.0",
+        subject=f"task/{task.id}",
+        time=task.created_at,
+        actor=actor,
+        traceparent=traceparent or UNSET,
+        data=task,
+    )
 
 
 def created(submission: TaskIngested) -> TaskEvent:
     """The first event of a task's life, derived from its submission."""
     task = submission.data
-    envelope = _envelope(f"{task.id}.{task.version}", submission.subject, submission.time, submission.actor, None)
-    envelope["traceparent"] = submission.traceparent
-    return TaskEvent(**envelope, type="task.created", data=TaskChanged(task=task))
+    return TaskEvent(
+        id=f"{task.id}.{task.version}",
+        subject=submission.subject,
+        time=submission.time,
+        actor=submission.actor,
+        traceparent=submission.traceparent,
+        type="task.created",
+        data=TaskChanged(task=task),
+    )
 
 
 def changed(before: Task, after: Task, actor: str, traceparent: str | None = None) -> TaskEvent:
@@ -186,22 +198,21 @@ def work(task: Task, now: Timestamp) -> TaskWork:
         attempt=attempt,
         run_at=task.run_at,
     )
-    envelope = _envelope(f"{task.id}.run.{attempt}", f"task/{task.id}", now, SYSTEM, None)
-    return TaskWork(**envelope, type="task.input", data=data)
+    return TaskWork(id=f"{task.id}.run.{attempt}", subject=f"task/{task.id}", time=now, actor=SYSTEM, data=data)
 
 
 def output(task: Task) -> TaskOutput:
     """The result of a finished job, for anyone who reads the topic."""
     when = task.finished_at or task.updated_at
     data = Output(task_id=task.id, result=task.result, processed_at=when)
-    envelope = _envelope(f"{task.id}.{task.version}.out", f"task/{task.id}", when, WORKER, None)
-    return TaskOutput(**envelope, type="task.output", data=data)
+    event_id = f"{task.id}.{task.version}.out"
+    return TaskOutput(id=event_id, subject=f"task/{task.id}", time=when, actor=WORKER, data=data)
 
 
 def planned(plan: Planned, actor: str, now: Timestamp) -> NotificationPlanned:
     """The order to put one message into one inbox."""
-    envelope = _envelope(f"{plan.event_id}@{plan.user_id}", f"user/{plan.user_id}", now, actor, None)
-    return NotificationPlanned(**envelope, type="notification.planned", data=plan)
+    event_id = f"{plan.event_id}@{plan.user_id}"
+    return NotificationPlanned(id=event_id, subject=f"user/{plan.user_id}", time=now, actor=actor, data=plan)
 
 
 _BY_STATUS: dict[Status, TaskEventType] = {
@@ -220,17 +231,12 @@ def _task_event(
     actor: str,
     traceparent: str | None,
 ) -> TaskEvent:
-    envelope = _envelope(f"{task.id}.{task.version}", f"task/{task.id}", task.updated_at, actor, traceparent)
-    return TaskEvent(**envelope, type=kind, data=TaskChanged(task=task, changes=diff))
-
-
-def _envelope(event_id: str, subject: str, time: Timestamp, actor: str, traceparent: str | None) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": "/tasktide",
-        "subject": subject,
-        "time": time,
-        "actor": actor,
-        "traceparent": traceparent,
-    }
+    return TaskEvent(
+        id=f"{task.id}.{task.version}",
+        subject=f"task/{task.id}",
+        time=task.updated_at,
+        actor=actor,
+        traceparent=traceparent or UNSET,
+        type=kind,
+        data=TaskChanged(task=task, changes=diff),
+    )

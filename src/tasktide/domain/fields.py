@@ -108,6 +108,15 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     return {"title": handler} | values | {"handler": handler}
 
 
+def users_named(values: dict[str, Any]) -> list[tuple[str, UserId]]:
+    """The users that checked values refer to, each with the field that does."""
+    singles = ("creator_id", "performer_id")
+    named: list[tuple[str, UserId]] = [(field, values[field]) for field in singles if values.get(field) is not None]
+    if observers := values.get("observer_ids"):
+        named += [(f"observer_ids[{i}]", user_id) for i, user_id in enumerate(observers)]
+    return named
+
+
 def new(values: dict[str, Any], task_id: TaskId, creator_id: UserId, now: Timestamp) -> Task:
     """The task that completed values make."""
     status = values.get("status", Status.PENDING)

@@ -25,12 +25,16 @@ class Kind(StrEnum):
     DUE = "task.due"
     MESSAGE = "message"
 
+    __hash__ = str.__hash__  # in C, where Enum's is a Python function called for every look into a dictionary
+
 
 class Channel(StrEnum):
     """How somebody is told."""
 
     INBOX = "inbox"
     EMAIL = "email"
+
+    __hash__ = str.__hash__
 
 
 class Notification(Struct, frozen=True, kw_only=True, gc=False):

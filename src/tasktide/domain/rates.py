@@ -16,6 +16,11 @@ class Tier(Struct, frozen=True):
         """How headers call it."""
         return f"{self.window_s}s"
 
+    @property
+    def policy(self) -> bytes:
+        """The tier as a RateLimit-Policy item."""
+        return b'"%ds";q=%d;w=%d' % (self.window_s, self.quota, self.window_s)
+
 
 class Usage(Struct, frozen=True):
     """One tier after a request: how many are left, and in how many seconds the window starts anew."""
@@ -34,7 +39,12 @@ class Verdict(Struct, frozen=True):
     @property
     def tightest(self) -> Usage:
         """The tier nearest to its end: the one worth telling the client about."""
-        return min(self.usage, key=lambda one: (one.remaining, -one.reset_s))
+        tightest = self.usage[0]
+        for usage in self.usage:
+            left = usage.remaining - tightest.remaining
+            if left < 0 or (left == 0 and usage.reset_s > tightest.reset_s):
+                tightest = usage
+        return tightest
 
 
 def parse_tiers(text: str) -> tuple[Tier, ...]:

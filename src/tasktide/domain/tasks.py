@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tasktide.domain.errors import Conflict
 from tasktide.domain.ids import TaskId, UserId
@@ -23,10 +23,12 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    __hash__ = str.__hash__  # in C, where Enum's is a Python function called for every look into a dictionary
+
     @property
     def is_open(self) -> bool:
         """Whether there is still something to do."""
-        return self in {Status.PENDING, Status.IN_PROGRESS}
+        return self is Status.PENDING or self is Status.IN_PROGRESS
 
 
 # What people may do by hand. Finished tasks may be reopened, not turned into another kind of finished.
@@ -147,6 +149,22 @@ def wake_at(task: Task) -> Timestamp | None:
 def remind_at(task: Task) -> Timestamp | None:
     """When people should be reminded that the task is due."""
     return task.due_at if task.status.is_open else None
+
+
+def alarms(
+    before: Task, after: Task, now: Timestamp
+) -> tuple[Timestamp | UnsetType | None, Timestamp | UnsetType | None]:
+    """When to wake and when to remind after an edit; UNSET: as it was."""
+    wake: Timestamp | UnsetType | None = UNSET
+    remind: Timestamp | UnsetType | None = UNSET
+    if dispatch_changed(before, after) or after.status is not Status.PENDING:
+        wake = wake_at(after)
+    if before.due_at != after.due_at:
+        remind = remind_at(after)
+    elif before.status.is_open != after.status.is_open:
+        at = remind_at(after)
+        remind = at if at is not None and at > now else None
+    return wake, remind
 
 
 def dispatch_changed(before: Task, after: Task) -> bool:

@@ -33,6 +33,7 @@ from tasktide.interfaces.rest import auth, letters, notifications, service, task
 from tasktide.interfaces.rest.lean import Lean
 from tasktide.interfaces.sse.stream import events
 from tasktide.interfaces.status import HttpError
+from tasktide.interfaces.watchdog import Watchdog
 from tasktide.interfaces.websocket.session import Session, reject
 
 # How Litestar says that the client left in the middle of its body: nobody is there to be answered.
@@ -86,13 +87,14 @@ def build(platform: Platform) -> App:
             expose_headers=ANSWER_HEADERS,
         )
 
+    slow_readers = Watchdog(platform.limits.send_s)
+
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await http(scope, receive, send)
         elif scope["type"] == "websocket":
             if scope["path"] == SOCKET_PATH:
-                client = scope.get("client")
-                await Session(platform, client[0] if client else "unknown", receive, send).serve()
+                await Session(platform, scope, receive, send, slow_readers).serve()
             else:
                 await reject(send, receive)
         else:

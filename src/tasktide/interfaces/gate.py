@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import re
 import time
+from collections.abc import Sequence
+from math import ceil
 from random import Random
+from typing import NoReturn
 
 import structlog
 
 from tasktide.domain.errors import TasktideError, Unauthenticated
-from tasktide.domain.rates import Verdict
+from tasktide.domain.rates import Tier, Verdict
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
 from tasktide.interfaces.platform import Platform
-from tasktide.interfaces.protocol import App, Headers, Message, Receive, Scope, Send
+from tasktide.interfaces.protocol import WHOLE, App, Headers, Message, Receive, Scope, Send
 from tasktide.interfaces.status import HttpError
+from tasktide.interfaces.watchdog import Watchdog
 from tasktide.usecases.admission import refusal
 
 UNCOUNTED = {
@@ -33,7 +37,8 @@ DRAIN_BYTES = 64 * 1024 * 1024
 # Trace ids must differ, not be unguessable: asking the kernel for each cost 4 % of a submit.
 _random = Random()  # noqa: S311
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 SECURITY: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -47,6 +52,7 @@ SECURITY: Headers = [
         ),
     ),
 ]
+SECURITY_LINES = b"".join(b"%b: %b\r\n" % header for header in SECURITY)
 
 
 class Gate:
@@ -56,6 +62,7 @@ class Gate:
         self._app = app
         self._platform = platform
         self._logger = structlog.get_logger("gateway")
+        self._watchdog = Watchdog(platform.limits.body_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -66,13 +73,19 @@ class Gate:
         if scope["method"] == "HEAD" and scope["path"] not in STREAMS:
             # A HEAD is a GET whose body the server leaves out, going by its own copy of the scope.
             scope = {**scope, "method": "GET"}
-        headers = scope["header_map"] = dict(scope["headers"])
-        scope["trace_id"] = trace_id = _trace_id(headers)
-        scope["traceparent"] = _traceparent(headers, trace_id)
-        answer = _Answer(send, [(b"x-request-id", trace_id.encode()), *SECURITY])
+        headers = scope.get("header_map")
+        if headers is None:
+            headers = scope["header_map"] = dict(scope["headers"])
+        trace_id, scope["traceparent"] = _traces(headers)
+        scope["trace_id"] = trace_id
+        answer = _Answer(send, trace_id)
         try:
             await self._admit(scope, headers, answer)
-            await self._app(scope, await self._limited(scope, headers, receive), answer.send)
+            body = self._body(scope, headers, receive)
+            scope["body"] = body
+            if body.is_too_large:
+                await body.refuse()
+            await self._app(scope, body.receive, answer.send)
         except TasktideError as error:
             await answer.problem(*status.problem(error, trace_id))
         except asyncio.CancelledError:
@@ -85,69 +98,120 @@ class Gate:
 
     async def _admit(self, scope: Scope, headers: dict[bytes, bytes], answer: "_Answer") -> None:
         authorization = headers.get(b"authorization")
-        scope["actor"] = None
-        try:
-            text = None if authorization is None else authorization.decode("latin-1")
-            scope["actor"] = await actors.resolve(self._platform.users, text)
-        except Unauthenticated as failure:
-            scope["actor_failure"] = failure
+        actor = scope["actor"] = None
+        if authorization is not None:
+            try:
+                actor = scope["actor"] = await actors.resolve(self._platform.users, authorization.decode("latin-1"))
+            except Unauthenticated as failure:
+                scope["actor_failure"] = failure
         admission = self._platform.admission
-        if not admission.enabled or scope["path"] in UNCOUNTED or scope["path"].startswith("/docs/"):
+        path = scope["path"]
+        if not admission.enabled or path in UNCOUNTED or path.startswith("/docs/"):
             return
         client = scope.get("client")
-        # Guessing passwords counts by address, whoever else one is signed in as.
-        actor = None if scope["path"] in SIGN_IN else scope["actor"]
+        if path in SIGN_IN:
+            actor = None  # guessing passwords counts by address, whoever else one is signed in as
         verdict = await admission.admit(actor, client[0] if client else "unknown")
-        answer.extra += _rate_headers(verdict)
+        answer.extra.append((b"ratelimit-policy", _policy(admission.tiers(actor))))
+        answer.extra.append((b"ratelimit", _left(verdict)))
         if not verdict.allowed:
             raise refusal(verdict)
 
-    async def _limited(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+    def _body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> "Body":
         limits = self._platform.limits
-        most = limits.batch_bytes if scope["path"].rstrip("/").endswith("/batch") else limits.body_bytes
+        most = limits.batch_bytes if scope["path"].endswith(("/batch", "/batch/")) else limits.body_bytes
+        body = Body(receive, most, limits.body_s, self._watchdog, scope.get("whole_body"))
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > most:
-            await _drain(receive)
-            raise _too_large(most)
-        received = 0
-        is_whole = False
-        deadline = time.monotonic() + limits.body_s
+        body.is_too_large = length.isdigit() and int(length) > most
+        return body
 
-        async def limited() -> Message:
-            nonlocal received, is_whole
-            if is_whole:
-                return await receive()  # what comes after the body is the client's leaving, whenever that is
-            try:
-                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    message = await receive()
-            except TimeoutError:
-                raise HttpError(408, f"The body did not arrive within {limits.body_s:g} s.") from None
-            received += len(message.get("body", b""))
-            is_whole = not message.get("more_body", False)
-            if received > most:
-                if not is_whole:
-                    await _drain(receive)
-                raise _too_large(most)
-            return message
 
-        return limited
+class Body:
+    """A request's body on its way in: at most so many bytes, in at most so many seconds."""
+
+    __slots__ = ("_deadline", "_given", "_is_whole", "_limit_s", "_receive", "_received", "_watchdog", "is_too_large",
+                 "most")  # fmt: skip
+
+    def __init__(
+        self, receive: Receive, most: int, limit_s: float, watchdog: Watchdog, given: bytes | None = None
+    ) -> None:
+        self._receive = receive
+        self._limit_s = limit_s
+        self._watchdog = watchdog
+        self._given = given  # all of it, when it came with the head
+        self._received = 0
+        self._is_whole = False
+        self._deadline = 0.0
+        self.most = most
+        self.is_too_large = False
+
+    async def refuse(self) -> NoReturn:
+        """Say that it is too large, once the client has had time to send it and to listen."""
+        await _drain(self._receive)
+        raise _too_large(self.most)
+
+    async def whole(self) -> bytes:
+        """All of it."""
+        if self._given is not None:
+            return self._given
+        try:
+            return await self._watchdog.watch(self._whole())
+        except TimeoutError:
+            raise self._late() from None
+
+    async def receive(self) -> Message:
+        """As ASGI's receive, for whoever reads it part by part."""
+        if self._is_whole:
+            return await self._receive()  # what comes after the body is the client's leaving, whenever that is
+        now = time.monotonic()
+        self._deadline = self._deadline or now + self._limit_s
+        try:
+            async with asyncio.timeout(max(0.0, self._deadline - now)):
+                return await self._part()
+        except TimeoutError:
+            raise self._late() from None
+
+    async def _whole(self) -> bytes:
+        parts: list[bytes] = []
+        while True:
+            message = await self._part()
+            parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _part(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self._is_whole = not message.get("more_body", False)
+        if self._received > self.most:
+            if not self._is_whole:
+                await self.refuse()
+            raise _too_large(self.most)
+        return message
+
+    def _late(self) -> HttpError:
+        return HttpError(408, f"The body did not arrive within {self._limit_s:g} s.")
 
 
 class _Answer:
     """The way out: adds the headers that every answer has, and remembers the status."""
 
-    def __init__(self, send: Send, extra: Headers) -> None:
+    def __init__(self, send: Send, trace_id: str) -> None:
         self._send = send
-        self.extra = extra
+        self.extra: Headers = [(b"x-request-id", trace_id.encode())]
         self.status = 499  # until an answer has begun: the client went away
         self._has_begun = False
 
     async def send(self, message: Message) -> None:
         """Pass one message on."""
-        if message["type"] == "http.response.start":
+        if message["type"] == WHOLE:
             self.status = message["status"]
             self._has_begun = True
-            message["headers"] = [*message.get("headers", ()), *self.extra]
+            message["head"] += b"".join([SECURITY_LINES, *(b"%b: %b\r\n" % header for header in self.extra)])
+        elif message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._has_begun = True
+            message["headers"] = [*message.get("headers", ()), *SECURITY, *self.extra]
         await self._send(message)
 
     async def problem(self, code: int, headers: dict[str, str], body: bytes) -> None:
@@ -160,25 +224,27 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": body})
 
 
-def _trace_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id", b"")
-    return given.decode() if _REQUEST_ID.fullmatch(given) else f"{_random.getrandbits(128):032x}"
+def _traces(headers: dict[bytes, bytes]) -> tuple[str, str | None]:
+    """The request's id, and the W3C trace context it belongs to: as given, else made."""
+    given = headers.get(b"x-request-id")
+    is_given = given is not None and _REQUEST_ID.fullmatch(given) is not None
+    trace_id = given.decode() if given is not None and is_given else f"{_random.getrandbits(128):032x}"
+    context = headers.get(b"traceparent")
+    if context is not None and _TRACEPARENT.fullmatch(context):
+        return trace_id, context.decode()
+    if is_given and not _TRACE_ID.fullmatch(trace_id):
+        return trace_id, None
+    return trace_id, f"00-{trace_id}-{trace_id[:16]}-00"
 
 
-def _traceparent(headers: dict[bytes, bytes], trace_id: str) -> str | None:
-    given = headers.get(b"traceparent", b"").decode("latin-1")
-    if _TRACEPARENT.fullmatch(given):
-        return given
-    if len(trace_id) == 32 and all(c in "0123456789abcdef" for c in trace_id):  # noqa: PLR2004 - W3C trace ids
-        return f"00-{trace_id}-{trace_id[:16]}-00"
-    return None
-
-
-def _rate_headers(verdict: Verdict) -> Headers:
-    policy = ", ".join(f'"{usage.tier.name}";q={usage.tier.quota};w={usage.tier.window_s}' for usage in verdict.usage)
+def _left(verdict: Verdict) -> bytes:
     tightest = verdict.tightest
-    left = f'"{tightest.tier.name}";r={max(0, tightest.remaining)};t={max(0, -int(-tightest.reset_s // 1))}'
-    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
+    name, remaining = tightest.tier.name.encode(), max(0, tightest.remaining)
+    return b'"%b";r=%d;t=%d' % (name, remaining, max(0, ceil(tightest.reset_s)))
+
+
+def _policy(tiers: Sequence[Tier]) -> bytes:
+    return b", ".join(tier.policy for tier in tiers)
 
 
 async def _drain(receive: Receive) -> None:

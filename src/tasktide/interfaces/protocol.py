@@ -1,4 +1,4 @@
-"""The names of ASGI's parts."""
+"""The names of ASGI's parts, and the extensions of ours."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -9,3 +9,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+# Extensions of our server: it takes whole WebSocket frames, many in one message, and whole HTTP answers.
+FRAMES = "tasktide.frames"
+WHOLE = "tasktide.whole"

@@ -44,6 +44,9 @@ class Consumer(Service):
         await self._measure()
         found: list[tuple[Stored, Any]] = []
         for record in records:
+            if record.event is not None:
+                found.append((record, record.event))
+                continue
             try:
                 found.append((record, events.decode(self.topic, record.value)))
             except Exception as error:  # noqa: BLE001 - bytes may be wrong in any way

@@ -12,7 +12,7 @@ from tasktide.ports.letters import Letters
 from tasktide.ports.log import Log, Stored
 from tasktide.ports.metrics import Metrics
 
-BATCH = 500
+BATCH = 1_000
 
 Handle = Callable[[Sequence[Any]], Awaitable[None]]
 

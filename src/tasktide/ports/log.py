@@ -1,25 +1,39 @@
 """The durable event log: topics of records, read by groups that remember how far they are."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct
+
+from tasktide.domain.events import encode
 from tasktide.domain.times import Timestamp
 
 
 class Record(NamedTuple):
-    """A record to append: `value` is one event as JSON; records of one `key` keep their order."""
+    """A record to append: `value` is one event as JSON; records of one `key` keep their order.
+
+    `event` is what the value decodes to, when the writer has it at hand: a reader in the same process is spared
+    the decoding. A log may drop it.
+    """
 
     topic: str
     key: str
     value: bytes
+    event: Any = None
+
+    @classmethod
+    def of(cls, topic: str, key: str, event: Struct) -> "Record":
+        """The record of an event."""
+        return cls(topic, key, encode(event), event)
 
 
 class Stored(NamedTuple):
-    """A record read back, at its position in the topic."""
+    """A record read back, at its position in the topic; `event` None: decode the value."""
 
     position: int
     key: str
     value: bytes
+    event: Any = None
 
 
 class Lag(NamedTuple):

@@ -19,6 +19,10 @@ class Subscription(Protocol):
         """The messages since the last call, in order, waiting for the first; None: some were lost, refetch."""
         ...
 
+    def offer(self, message: Message) -> None:
+        """Put a message in for this listener alone."""
+        ...
+
     def close(self) -> None:
         """Stop listening; twice is fine."""
         ...

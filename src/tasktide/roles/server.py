@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from tasktide.interfaces.protocol import App
+from tasktide.roles.protocols import FrameProtocol, HeadProtocol
 from tasktide.settings import Settings
 
 # Requests under way may finish within this time.
@@ -32,8 +33,8 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
-            ws="websockets-sansio",
+            http=HeadProtocol,
+            ws=FrameProtocol,
             ws_max_size=65_536,
             ws_per_message_deflate=False,
             lifespan="off",

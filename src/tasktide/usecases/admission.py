@@ -1,6 +1,6 @@
 """Who may come in now: rate limits."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from tasktide.domain.errors import Limited
 from tasktide.domain.rates import Tier, Verdict
@@ -17,11 +17,15 @@ class Admission:
         self._signed_in = tuple(signed_in)
         self.enabled = enabled
 
-    async def admit(self, actor: Actor | None, address: str) -> Verdict:
+    def tiers(self, actor: Actor | None) -> tuple[Tier, ...]:
+        """The limits that hold for an actor, or for nobody in particular."""
+        return self._anonymous if actor is None else self._signed_in
+
+    def admit(self, actor: Actor | None, address: str) -> Awaitable[Verdict]:
         """Count a request; the verdict says whether it may pass."""
         if actor is None:
-            return await self._limits.hit(f"address:{address}", self._anonymous)
-        return await self._limits.hit(f"user:{actor.user_id}", self._signed_in)
+            return self._limits.hit(f"address:{address}", self._anonymous)
+        return self._limits.hit(f"user:{actor.user_id}", self._signed_in)
 
 
 def refusal(verdict: Verdict) -> Limited:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -45,8 +47,8 @@ class Inbox:
 
     async def receive(self, plans: Sequence[NotificationPlanned]) -> None:
         """Store what is wanted, tell those who listen, and queue what goes out by other channels."""
-        wanted = await self._wanted({plan.data.user_id for plan in plans})
-        kept = [plan for plan in plans if _on(wanted, plan.data.user_id, Channel.INBOX, plan.data.kind)]
+        wishes = await self._wishes({plan.data.user_id for plan in plans})
+        kept = [plan for plan in plans if plan.data.kind not in wishes[plan.data.user_id].silent]
         if not kept:
             return
         new = [
@@ -55,7 +57,7 @@ class Inbox:
         ]
         stored = await self._store.insert(new)
         await self._tell(stored)
-        mailed = [one for one in stored if _on(wanted, one.user_id, Channel.EMAIL, one.kind)]
+        mailed = [one for one in stored if one.kind in wishes[one.user_id].mailed]
         if mailed:
             await self._jobs.put([Delivery(channel=Channel.EMAIL, notification=one) for one in mailed])
 
@@ -67,26 +69,37 @@ class Inbox:
         if messages:
             await self._push.publish(messages)
 
-    async def _wanted(self, user_ids: AbstractSet[UserId]) -> dict[UserId, Preferences]:
+    async def _wishes(self, user_ids: AbstractSet[UserId]) -> dict[UserId, "_Wishes"]:
         keys = {f"user:{user_id}:preferences": user_id for user_id in user_ids}
-        cached = await self._cache.get(keys.keys())
-        wanted = {keys[key]: _decode_preferences(body) for key, body in cached.items()}
-        missing = user_ids - wanted.keys()
+        wishes = {keys[key]: _wishes_in(body) for key, body in (await self._cache.get(keys.keys())).items()}
+        missing = user_ids - wishes.keys()
         if missing:
             stored = await self._preferences.preferences(missing)
-            found = {user_id: stored.get(user_id, _DEFAULT) for user_id in missing}
-            wanted |= found
+            found = {user_id: _encode(stored.get(user_id, _DEFAULT)) for user_id in missing}
+            wishes |= {user_id: _wishes_in(body) for user_id, body in found.items()}
             await self._cache.put(
-                [
-                    Snapshot(f"user:{user_id}:preferences", 1, _encode(matrix), PREFERENCES_TTL_S)
-                    for user_id, matrix in found.items()
-                ]
+                [Snapshot(f"user:{user_id}:preferences", 1, body, PREFERENCES_TTL_S) for user_id, body in found.items()]
             )
-        return wanted
+        return wishes
 
 
-def _on(wanted: dict[UserId, Preferences], user_id: UserId, channel: Channel, kind: Kind) -> bool:
-    return wanted[user_id].get(channel, {}).get(kind, _DEFAULT[channel][kind])
+class _Wishes(NamedTuple):
+    """What a user does not want in the inbox, and wants by mail as well."""
+
+    silent: frozenset[Kind]
+    mailed: frozenset[Kind]
+
+
+@lru_cache(maxsize=1_000)
+def _wishes_in(body: bytes) -> _Wishes:
+    """The wishes in a matrix as it is cached; most users have one and the same."""
+    chosen = _decode_preferences(body)
+    return _Wishes(frozenset(Kind) - _on(chosen, Channel.INBOX), _on(chosen, Channel.EMAIL))
+
+
+def _on(chosen: Preferences, channel: Channel) -> frozenset[Kind]:
+    row = _DEFAULT[channel] | chosen.get(channel, {})
+    return frozenset(kind for kind, is_on in row.items() if is_on)
 
 
 def _notification(number: NotificationId, plan: NotificationPlanned) -> Notification:

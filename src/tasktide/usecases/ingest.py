@@ -26,6 +26,6 @@ class Ingest:
         wake = tasks.wake_at(task)
         records: tuple[Record, ...] = ()
         if wake is not None and wake <= now:
-            records = (Record(events.TASK_INPUT, str(task.id), events.encode(events.work(task, now))),)
+            records = (Record.of(events.TASK_INPUT, str(task.id), events.work(task, now)),)
             wake = None
         return Entry(task, events.created(submission), records, wake, tasks.remind_at(task))

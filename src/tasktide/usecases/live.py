@@ -12,7 +12,7 @@ from tasktide.domain.ids import NotificationId
 from tasktide.domain.users import Actor
 from tasktide.ports.clock import Clock
 from tasktide.ports.notifications import NotificationStore
-from tasktide.ports.push import Push, Subscription
+from tasktide.ports.push import Message, Push, Subscription
 from tasktide.ports.users import SessionStore
 
 PAGE = 200
@@ -48,8 +48,9 @@ class LiveStream:
         self._store = store
         self._sessions = sessions
         self._clock = clock
+        # One timer a stream; a timeout around each wait for news would cost more than passing the news on.
         left_s = (times.epoch_ms(actor.expires_at) - times.epoch_ms(clock.now())) / 1000
-        self._deadline = clock.monotonic() + left_s
+        self._expiry = asyncio.get_running_loop().call_later(max(0.0, left_s), subscription.offer, _expiry(actor))
 
     async def read(self) -> Sequence[Item]:
         """The next notifications, waiting for the first.
@@ -64,6 +65,7 @@ class LiveStream:
 
     def close(self) -> None:
         """Stop listening; twice is fine."""
+        self._expiry.cancel()
         self._subscription.close()
 
     async def _catch_up(self) -> Sequence[Item]:
@@ -72,30 +74,23 @@ class LiveStream:
         return [Item(one.id, _encode(one)) for one in page]
 
     async def _listen(self) -> Sequence[Item]:
-        left_s = self._deadline - self._clock.monotonic()
-        if left_s <= 0:
+        messages = await self._subscription.read()
+        if self._actor.expires_at <= self._clock.now():
             raise _expired()
-        try:
-            async with asyncio.timeout(left_s):
-                messages = await self._subscription.read()
-        except TimeoutError:
-            raise _expired() from None
         if messages is None:
             # Something was lost, perhaps the word that the session ended: ask the stores for both.
             self._behind = True
             if await self._sessions.get(self._actor.session_id, self._clock.now()) is None:
                 raise _ended()
             return []
-        if any(message.channel.startswith("session:") for message in messages):
-            raise _ended()
-        if any(message.channel.startswith("process:") for message in messages):
-            raise Unavailable("gateway", "The server is stopping: connect again and resume.")
         last = int(self.cursor)
         items = []
         for message in messages:
             if message.cursor > last:  # a repeated batch is announced again
                 last = message.cursor
                 items.append(Item(NotificationId(last), message.body))
+            elif not message.cursor:
+                _check_word(message.channel)
         return items
 
 
@@ -134,6 +129,18 @@ class Live:
             sessions=self._sessions,
             clock=self._clock,
         )
+
+
+def _check_word(channel: str) -> None:
+    """Words without a cursor are about the stream itself."""
+    if channel.startswith("session:"):
+        raise _ended()
+    if channel.startswith("process:"):
+        raise Unavailable("gateway", "The server is stopping: connect again and resume.")
+
+
+def _expiry(actor: Actor) -> Message:
+    return Message(f"session:{actor.session_id}", b"")
 
 
 def _expired() -> Unauthenticated:

@@ -233,4 +233,4 @@ def _check(prefix: str, message: DirectMessage, longest: int) -> list[FieldError
 
 
 def _record(event: events.NotificationPlanned) -> Record:
-    return Record(events.NOTIFICATION_EVENTS, str(event.data.user_id), msgspec.json.encode(event))
+    return Record.of(events.NOTIFICATION_EVENTS, str(event.data.user_id), event)

@@ -17,7 +17,7 @@ from tasktide.domain.paging import Cursor, TaskFilter, TaskQuery
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.text import shorten
 from tasktide.domain.times import EPOCH, Timestamp, later
-from tasktide.ports.cache import Cache, Snapshot
+from tasktide.ports.cache import Cache, of_task, task_key
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Record
 from tasktide.ports.push import Message, Push
@@ -25,11 +25,8 @@ from tasktide.ports.tasks import Change, TaskStore
 from tasktide.ports.threads import OutOfTime, Threads
 
 ERROR_LENGTH = 2_000
-CACHE_TTL_S = 600.0
 PAGE = 1_000
 WORKER_DIED = "The worker died while running it."
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Attempt(Struct, frozen=True):
@@ -196,7 +193,7 @@ class Processing:
         now = self._clock.now()
         if outcome.result is not None:
             after = tasks.complete(task, outcome.result, now)
-            done = Record(events.TASK_OUTPUT, str(task.id), events.encode(events.output(after)))
+            done = Record.of(events.TASK_OUTPUT, str(task.id), events.output(after))
             return _changed(task, after, (done,))
         if outcome.error is None:
             return _changed(task, tasks.hand_back(task, now), wake_at=EPOCH)
@@ -206,11 +203,11 @@ class Processing:
 
     async def _announce(self, changed: Sequence[Task]) -> None:
         await self._remember(changed)
-        channels = await self._push.listening([f"task:{task.id}" for task in changed])
+        channels = await self._push.listening([task_key(task.id) for task in changed])
         await self._push.publish([Message(channel, b"") for channel in channels])
 
     async def _remember(self, changed: Sequence[Task]) -> None:
-        await self._cache.put([Snapshot(f"task:{t.id}", t.version, _encode(t), CACHE_TTL_S) for t in changed])
+        await self._cache.put([of_task(task) for task in changed])
 
 
 def _is_wanted(task: Task, work: Work) -> bool:

@@ -58,11 +58,11 @@ class Schedule:
 def _rung(task: Task, now: Timestamp, *, wake: bool, remind: bool) -> Change:
     records = []
     if wake:
-        records.append(Record(events.TASK_INPUT, str(task.id), events.encode(events.work(task, now))))
+        records.append(Record.of(events.TASK_INPUT, str(task.id), events.work(task, now)))
     if remind and task.status.is_open:
         for plan in audience.plan_due(task):
             event = events.planned(plan, events.SYSTEM, now)
-            records.append(Record(events.NOTIFICATION_EVENTS, str(plan.user_id), events.encode(event)))
+            records.append(Record.of(events.NOTIFICATION_EVENTS, str(plan.user_id), event))
     return Change(
         task_id=task.id,
         expected_version=task.version,

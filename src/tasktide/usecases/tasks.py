@@ -1,11 +1,11 @@
 """What one may do with tasks."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct
 
 from tasktide.domain import access, events, fields, paging, tasks
 from tasktide.domain.access import Action
@@ -17,7 +17,7 @@ from tasktide.domain.replies import Reserved
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.times import Timestamp
 from tasktide.domain.users import Actor
-from tasktide.ports.cache import Cache, Snapshot
+from tasktide.ports.cache import Cache, of_no_task, of_task, task_key
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
 from tasktide.ports.log import Log, Record
@@ -26,7 +26,6 @@ from tasktide.ports.tasks import Change, TaskStore
 from tasktide.ports.users import UserStore
 
 INGEST = "ingest"
-CACHE_TTL_S = 600.0
 # A task that was accepted is stored within milliseconds; a change of it waits at most this long.
 STORED_WITHIN_S = 5.0
 # A list waits this long for what was accepted before it was asked for.
@@ -36,9 +35,11 @@ ATTEMPTS = 5
 # Tasks made before the event loop gets a turn: about 2 ms of work.
 TURN = 200
 MOST_ERRORS = 100
+# Tasks of one submission that are put into the cache. A larger batch would only push out what is read more often;
+# who reads one of its tasks at once waits until it is stored.
+REMEMBERED = 10
 CANCELLED_JOBS = "jobs:cancelled"
 
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Task).decode
 
 
@@ -94,7 +95,7 @@ class Tasks:
         """Accept a task: it is durable and readable when it returns. Otherwise as `submit_many`."""
         await self._check_backlog()
         values = self._check_one(actor, draft)
-        errors = await self._check_references([("", values)])
+        errors = await self._check_references([(None, values)])
         if errors:
             raise Invalid(errors)
         [task] = await self._accept(actor, [values], traceparent, reserved)
@@ -125,7 +126,7 @@ class Tasks:
                     checked.append((index, self._check_one(actor, draft)))
             except Invalid as wrong:
                 errors += [FieldError(f"[{index}].{error.field}", error.message) for error in wrong.errors]
-        errors += await self._check_references([(f"[{index}].", values) for index, values in checked])
+        errors += await self._check_references(checked)
         if errors:
             errors.sort(key=lambda error: int(error.field[1 : error.field.index("]")]))
             raise Invalid(errors[:MOST_ERRORS])
@@ -133,7 +134,7 @@ class Tasks:
 
     async def get(self, task_id: TaskId) -> Task:
         """The task as it is now; NotFound when there is none or it was deleted."""
-        key = _key(task_id)
+        key = task_key(task_id)
         body = (await self._cache.get([key])).get(key)
         if body is not None:
             if not body:
@@ -170,7 +171,7 @@ class Tasks:
     ) -> Task:
         """Edit a task: all fields (`replace`) or those sent. Stale when its version is not one of `versions`."""
         values = fields.checked(sent, self._limits)
-        errors = await self._check_references([("", values)])
+        errors = await self._check_references([(None, values)])
         if errors:
             raise Invalid(errors)
 
@@ -207,8 +208,7 @@ class Tasks:
             event = events.deleted(task, events.user(actor.user_id), self._clock.now(), traceparent)
             change = Change(task_id=task_id, expected_version=task.version, after=None, event=event)
             if await self._store.commit([change]):
-                gone = Snapshot(_key(task_id), event.data.task.version, b"", CACHE_TTL_S)
-                await self._cache.put([gone])
+                await self._cache.put([of_no_task(task_id, event.data.task.version)])
                 await self._push.publish([Message(CANCELLED_JOBS, str(task_id).encode()), _finished(task_id)])
                 return
         raise _contended()
@@ -268,7 +268,7 @@ class Tasks:
             event = events.changed(task, after, events.user(actor.user_id), traceparent)
             if not event.data.changes:
                 return task
-            wake, remind = _alarms(task, after, now)
+            wake, remind = tasks.alarms(task, after, now)
             change = Change(
                 task_id=task_id,
                 expected_version=task.version,
@@ -296,7 +296,7 @@ class Tasks:
         return task
 
     async def _remember(self, some: Sequence[Task]) -> None:
-        await self._cache.put([Snapshot(_key(task.id), task.version, _encode(task), CACHE_TTL_S) for task in some])
+        await self._cache.put([of_task(task) for task in some])
 
     async def _check_backlog(self) -> None:
         if await self._log.backlog(events.TASK_INGESTED, INGEST) > self._backlog_limit:
@@ -310,6 +310,7 @@ class Tasks:
             return known
         first = await self.reserve(len(checked)) if reserved is None else reserved.first_id
         now = self._clock.now()
+        who = events.user(actor.user_id)
         made: list[Task] = []
         records: list[Record] = []
         for index, values in enumerate(checked):
@@ -317,12 +318,12 @@ class Tasks:
                 await asyncio.sleep(0)
             creator_id = values.pop("creator_id", actor.user_id)
             task = fields.new(values, TaskId(first + index), creator_id, now)
-            event = events.ingested(task, events.user(actor.user_id), traceparent)
+            event = events.ingested(task, who, traceparent)
             made.append(task)
-            records.append(Record(events.TASK_INGESTED, str(task.performer_id or task.id), events.encode(event)))
+            records.append(Record.of(events.TASK_INGESTED, str(task.performer_id or task.id), event))
         await self._log.append(records)
         self._accepted += 1
-        if reserved is None or not reserved.is_resumed:
+        if len(made) <= REMEMBERED and (reserved is None or not reserved.is_resumed):
             await self._remember(made)
         return made
 
@@ -342,37 +343,29 @@ class Tasks:
             values["creator_id"] = draft.creator_id
         return fields.completed(values)
 
-    async def _check_references(self, some: Sequence[tuple[str, dict[str, Any]]]) -> list[FieldError]:
-        """Every reference to a user or handler that does not exist; fields are called after the prefix."""
-        named: list[tuple[str, int]] = []
+    async def _check_references(self, some: Iterable[tuple[int | None, dict[str, Any]]]) -> list[FieldError]:
+        """Every reference to a user or handler that does not exist; with an index, of that item of a batch."""
+        doubtful: list[tuple[str, UserId]] = []
         errors: list[FieldError] = []
-        for prefix, values in some:
-            single = ((field, values.get(field)) for field in ("creator_id", "performer_id"))
-            named += [(prefix + field, user_id) for field, user_id in single if user_id is not None]
-            named += [(f"{prefix}observer_ids[{i}]", one) for i, one in enumerate(values.get("observer_ids", ()))]
-            if (handler := values.get("handler")) is not None and handler not in self._handlers:
-                errors.append(FieldError(f"{prefix}handler", f"there is none of this name: {handler}"))
-        unknown = {user_id for _, user_id in named} - self._known_users
-        if unknown:
-            self._known_users |= (await self._users.get([UserId(user_id) for user_id in unknown])).keys()
-            unknown -= self._known_users
-        errors += [FieldError(field, f"there is no user {user_id}") for field, user_id in named if user_id in unknown]
+        for index, values in some:
+            for field, user_id in fields.users_named(values):
+                if user_id not in self._known_users:
+                    doubtful.append((_path(index, field), user_id))
+            handler = values.get("handler")
+            if handler is not None and handler not in self._handlers:
+                errors.append(FieldError(_path(index, "handler"), f"there is none of this name: {handler}"))
+        if doubtful:
+            self._known_users |= (await self._users.get({user_id for _, user_id in doubtful})).keys()
+        errors += [
+            FieldError(field, f"there is no user {user_id}")
+            for field, user_id in doubtful
+            if user_id not in self._known_users
+        ]
         return errors
 
 
-def _alarms(
-    before: Task, after: Task, now: Timestamp
-) -> tuple[Timestamp | UnsetType | None, Timestamp | UnsetType | None]:
-    wake: Timestamp | UnsetType | None = UNSET
-    remind: Timestamp | UnsetType | None = UNSET
-    if tasks.dispatch_changed(before, after) or after.status is not Status.PENDING:
-        wake = tasks.wake_at(after)
-    if before.due_at != after.due_at:
-        remind = tasks.remind_at(after)
-    elif before.status.is_open != after.status.is_open:
-        at = tasks.remind_at(after)
-        remind = at if at is not None and at > now else None
-    return wake, remind
+def _path(index: int | None, field: str) -> str:
+    return field if index is None else f"[{index}].{field}"
 
 
 def _check_version(task: Task, versions: Collection[int] | None) -> None:
@@ -380,12 +373,8 @@ def _check_version(task: Task, versions: Collection[int] | None) -> None:
         raise Stale(f"The task is at version {task.version} by now.")
 
 
-def _key(task_id: TaskId) -> str:
-    return f"task:{task_id}"
-
-
 def _finished(task_id: TaskId) -> Message:
-    return Message(f"task:{task_id}", b"")
+    return Message(task_key(task_id), b"")
 
 
 def _not_found(task_id: TaskId) -> NotFound:

@@ -124,12 +124,17 @@ class Users:
             raise NotFound(f"There is no user with the address {email}.")
         return (await self._sign(account.user))[0]
 
+    def recalled(self, token: str) -> Actor | None:
+        """Who is behind a token that was verified before and still holds."""
+        known = self._verified.get(token)
+        return known if known is not None and known.expires_at > self._clock.now() else None
+
     async def authenticate(self, token: str) -> Actor:
         """Who is behind a token; Unauthenticated when it is bad, expired or its session was closed."""
-        known = self._verified.get(token)
-        now = self._clock.now()
-        if known is not None and known.expires_at > now:
+        known = self.recalled(token)
+        if known is not None:
             return known
+        now = self._clock.now()
         changes = self._changes
         named = self._tokens.read(token)
         session = await self._sessions.get(named.id, now)

@@ -32,7 +32,8 @@ class MemoryLimits:
         for tier, window in zip(tiers, windows, strict=True):
             if now - window[0] >= tier.window_s:
                 window[0], window[1] = now, 0
-            allowed = allowed and window[1] < tier.quota
+            if window[1] >= tier.quota:
+                allowed = False
         usage = []
         for tier, window in zip(tiers, windows, strict=True):
             window[1] += allowed

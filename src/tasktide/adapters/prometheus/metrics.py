@@ -44,6 +44,7 @@ class PrometheusMetrics:
             registry=registry,
             buckets=_SECONDS,
         )
+        self._seen: dict[tuple[str, str, int], Histogram] = {}
         self._listeners = Gauge("tasktide_live_connections", "Open streams.", ["protocol"], registry=registry)
 
     def handled(self, pipeline: str, records: int, seconds: float) -> None:
@@ -67,7 +68,11 @@ class PrometheusMetrics:
 
     def request(self, protocol: str, method: str, status: int, seconds: float) -> None:
         """See the port."""
-        self._requests.labels(protocol, method, str(status)).observe(seconds)
+        # Looking a child up by its labels costs more than counting: those seen before are at hand.
+        known = self._seen.get((protocol, method, status))
+        if known is None:
+            known = self._seen[protocol, method, status] = self._requests.labels(protocol, method, str(status))
+        known.observe(seconds)
 
     def listeners(self, protocol: str, change: int) -> None:
         """See the port."""

@@ -18,7 +18,8 @@ class SqliteIds:
     def __init__(self, database: Database, block: int = BLOCK) -> None:
         self._database = database
         self._block = block
-        self._free: dict[str, range] = {}
+        # The next free number of a name, and the end of its lease.
+        self._free: dict[str, tuple[int, int]] = {}
         self._lock = asyncio.Lock()
 
     async def take(self, name: str, count: int = 1) -> range:
@@ -35,16 +36,16 @@ class SqliteIds:
         return taken
 
     def _cut(self, name: str, count: int) -> range | None:
-        free = self._free.get(name, range(0))
-        if len(free) < count:
+        first, end = self._free.get(name, (0, 0))
+        if end - first < count:
             return None
-        self._free[name] = free[count:]
-        return free[:count]
+        self._free[name] = first + count, end
+        return range(first, first + count)
 
     async def _lease(self, name: str, count: int) -> None:
         size = max(self._block, count)
         end = await self._database.run(lambda tx: int(tx.value(LEASE, (name, size))))
-        leased = range(end - size + 1, end + 1)
-        left = self._free.get(name, range(0))
+        first = end - size + 1
+        left_from, left_to = self._free.get(name, (0, 0))
         # What is left of the last block goes on into this one, unless another process leased in between.
-        self._free[name] = range(left.start, leased.stop) if left and left.stop == leased.start else leased
+        self._free[name] = left_from if left_from < left_to == first else first, end + 1

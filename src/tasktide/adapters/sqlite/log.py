@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections import OrderedDict, defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,38 +25,66 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
+class Chunk(NamedTuple):
+    """Records that were committed together, the offset of the first of them, and the bytes of their values."""
+
+    first: int
+    records: Sequence[Record]
+    size: int
+
+    @property
+    def last(self) -> int:
+        """The offset of the last record."""
+        return self.first + len(self.records) - 1
+
+
 class Tail:
-    """The newest records of one topic by offset, without a hole, for the readers of this process."""
+    """The newest records of one topic, without a hole, for the readers of this process."""
 
     def __init__(self) -> None:
         self.end = 0
-        self.records: OrderedDict[int, Stored] = OrderedDict()
+        self._chunks: deque[Chunk] = deque()
         self._bytes = 0
 
     def extend(self, first: int, records: Sequence[Record]) -> None:
         """Take in what was committed; a hole (another process appended) empties the tail first."""
         if first != self.end + 1:
             self.clear()
-        for offset, record in enumerate(records, first):
-            self.records[offset] = Stored(offset, record.key, record.value)
-            self._bytes += len(record.value)
+        size = sum(len(record.value) for record in records)
+        self._chunks.append(Chunk(first, records, size))
+        self._bytes += size
         self.end = first + len(records) - 1
         while self._bytes > TAIL_BYTES:
             self._forget_first()
 
+    def read(self, offset: int, limit: int) -> list[Stored]:
+        """The records from an offset on, at most `limit`; none when that offset is not here."""
+        found: list[Stored] = []
+        for chunk in self._chunks:
+            if chunk.last < offset:
+                continue
+            if chunk.first > offset:
+                break
+            skipped = offset - chunk.first
+            some = chunk.records[skipped : skipped + limit - len(found)]
+            found += [Stored(offset + i, key, value, event) for i, (_, key, value, event) in enumerate(some)]
+            offset += len(some)
+            if len(found) == limit:
+                break
+        return found
+
     def forget_before(self, offset: int) -> None:
         """Let go of what every reader has passed."""
-        while self.records and next(iter(self.records)) < offset:
+        while self._chunks and self._chunks[0].last < offset:
             self._forget_first()
 
     def clear(self) -> None:
         """Forget all records."""
-        self.records.clear()
+        self._chunks.clear()
         self._bytes = 0
 
     def _forget_first(self) -> None:
-        _, record = self.records.popitem(last=False)
-        self._bytes -= len(record.value)
+        self._bytes -= self._chunks.popleft().size
 
 
 class SqliteLog:
@@ -96,7 +125,7 @@ class SqliteLog:
             by_topic[record.topic].append(record)
         for topic, batch in by_topic.items():
             last = int(transaction.value(SQL["advance"], (topic, len(batch))))
-            body = _pack([(record.key, record.value) for record in batch])
+            body = _pack([(key, value) for _, key, value, _ in batch])
             transaction.execute(SQL["append"], (topic, last, len(batch), self._clock.now(), body))
             transaction.after_commit(self._announcer(topic, last - len(batch) + 1, batch))
 
@@ -250,13 +279,7 @@ class SqliteReader:
 
     def _from_tail(self, limit: int) -> list[Stored]:
         self._woken.clear()
-        records = self._log.tail(self._topic).records
-        offset = self.position + 1
-        found: list[Stored] = []
-        while len(found) < limit and (record := records.get(offset)) is not None:
-            found.append(record)
-            offset += 1
-        return found
+        return self._log.tail(self._topic).read(self.position + 1, limit)
 
     async def _from_file(self, limit: int) -> list[Stored]:
         position = self.position

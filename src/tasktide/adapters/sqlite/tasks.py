@@ -37,14 +37,14 @@ _COLUMNS = {
 }
 
 
-class HistoryData(Struct, frozen=True):
+class HistoryData(Struct, frozen=True, gc=False):
     """The version after an event, and what changed: field to [from, to]."""
 
     version: int
     changes: dict[str, tuple[Any, Any]]
 
 
-class HistoryItem(events.Envelope[HistoryData], frozen=True, kw_only=True):
+class HistoryItem(events.Envelope[HistoryData], frozen=True, kw_only=True, gc=False):
     """An event as history keeps it: without the snapshot, which the changes add up to."""
 
     type: str
@@ -225,15 +225,13 @@ def _text(value: object) -> str:
 
 
 def _record(event: TaskEvent) -> Record:
-    return Record(events.TASK_EVENTS, str(event.data.task.id), events.encode(event))
+    return Record.of(events.TASK_EVENTS, str(event.data.task.id), event)
 
 
 def _history_row(event: TaskEvent) -> tuple[TaskId, int, str]:
     task = event.data.task
     item = HistoryItem(
-        specversion=event.specversion,
         id=event.id,
-        source=event.source,
         type=event.type,
         subject=event.subject,
         time=event.time,

@@ -13,13 +13,14 @@ from tasktide.domain import ids
 from tasktide.domain.errors import NotFound
 from tasktide.domain.replies import Reply, Reserved
 from tasktide.interfaces.platform import Platform
-from tasktide.interfaces.protocol import Receive, Scope, Send
+from tasktide.interfaces.protocol import WHOLE, Receive, Scope, Send
 from tasktide.interfaces.status import Problem
 
 Incoming = Request[Any, Any, Any]
 Platforms = NamedDependency[Platform]
 
 JSON_HEADER = (b"content-type", b"application/json")
+JSON_LINE = b"content-type: application/json\r\n"
 BODILESS = {204, 304}
 
 _MEANINGS = {
@@ -48,8 +49,14 @@ class Answer:
         self.status = status
         self.headers = headers or {}
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it, as an ASGI application does."""
+        if self.status not in BODILESS and WHOLE in scope.get("extensions", ()):
+            lines = [b"%b: %b\r\n" % (name.encode(), _one_line(value)) for name, value in self.headers.items()]
+            if "content-type" not in self.headers:
+                lines.append(JSON_LINE)
+            await send({"type": WHOLE, "status": self.status, "head": b"".join(lines), "body": self.body})
+            return
         headers = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
         if "content-type" not in self.headers:
             headers.append(JSON_HEADER)
@@ -57,6 +64,12 @@ class Answer:
             headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+def _one_line(value: str) -> bytes:
+    if "\r" in value or "\n" in value:
+        raise ValueError("a header value must be one line")
+    return value.encode("latin-1")
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:

@@ -26,15 +26,25 @@ def media_type(header: str | None) -> str:
     return JSON if not header else header.partition(";")[0].strip().lower()
 
 
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    known = _decoders.get(kind)
+    if known is None:
+        known = _decoders[kind] = msgspec.json.Decoder(kind)
+    return known
+
+
 def decode(body: bytes, kind: type[T] | Any, content_type: str | None, allowed: tuple[str, ...] = (JSON,)) -> Any:
     """The body as its type. HttpError 415 or 400 when it is no JSON; Invalid names what does not fit."""
     if not body:
         raise HttpError(400, "The body is empty.")
-    if media_type(content_type) not in allowed:
+    if content_type != JSON and media_type(content_type) not in allowed:
         raise HttpError(415, f"Send the body as {' or '.join(allowed)}.", {"accept": ", ".join(allowed)})
     try:
         body.decode()  # raw parts of a body are taken over unread, so their bytes are checked here
-        return msgspec.json.decode(body, type=kind)
+        return _decoder(kind).decode(body)
     except msgspec.ValidationError as wrong:
         _check_syntax(body, "The body")
         raise Invalid([field_error(wrong)]) from None
@@ -68,7 +78,7 @@ def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int)
         raws = decode(body, list[msgspec.Raw], content_type, (JSON, NDJSON))
     if not 1 <= len(raws) <= most:
         raise Invalid([FieldError("body", f"must hold 1 to {most} items, not {len(raws)}")])
-    decoder = msgspec.json.Decoder(kind)
+    decoder = _decoder(kind)
     many: Many[T] = Many()
     for index, raw in enumerate(raws):
         try:

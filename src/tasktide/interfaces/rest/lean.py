@@ -31,23 +31,18 @@ Route = Callable[..., Awaitable[Answer]]
 class Call:
     """What the routes here use of a request: a stand-in for Litestar's."""
 
-    __slots__ = ("_body", "_receive", "headers", "method", "scope")
+    __slots__ = ("_body", "headers", "method", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.method: str = scope["method"]
         self.headers = CallHeaders(scope["header_map"])
-        self._receive = receive
         self._body: bytes | None = None
 
     async def body(self) -> bytes:
         """The whole body."""
         if self._body is None:
-            message = await self._receive()
-            self._body = message.get("body", b"")
-            while message.get("more_body", False):
-                message = await self._receive()
-                self._body += message.get("body", b"")
+            self._body = await self.scope["body"].whole()
         return self._body
 
 
@@ -91,7 +86,7 @@ class Lean:
         method, path = scope["method"], scope["path"]
         exact = self._exact.get((method, path))
         if exact is not None:
-            answer = await self._post(*exact, scope, receive)
+            answer = await self._post(*exact, scope)
         else:
             stem, slash, number = path.rpartition("/")
             route = self._by_id.get((method, stem + slash)) if number.isdigit() else None
@@ -99,12 +94,12 @@ class Lean:
                 await self._app(scope, receive, send)
                 return
             actors.required(scope)
-            answer = await route(cast("Incoming", Call(scope, receive)), number, self._platform)
+            answer = await route(cast("Incoming", Call(scope)), number, self._platform)
         await answer(scope, receive, send)
 
-    async def _post(self, route: Route, body: type[Body[Any]] | None, scope: Scope, receive: Receive) -> Answer:
+    async def _post(self, route: Route, body: type[Body[Any]] | None, scope: Scope) -> Answer:
         actors.required(scope)
-        call = Call(scope, receive)
+        call = Call(scope)
         request = cast("Incoming", call)
         if body is None:
             return await route(request, self._platform)

@@ -12,7 +12,8 @@ from tasktide.domain.users import Actor
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
 from tasktide.interfaces.platform import Platform
-from tasktide.interfaces.protocol import Receive, Send
+from tasktide.interfaces.protocol import FRAMES, Message, Receive, Scope, Send
+from tasktide.interfaces.watchdog import Watchdog
 from tasktide.usecases.admission import refusal
 from tasktide.usecases.live import LiveStream
 
@@ -41,6 +42,9 @@ class Authenticated(Struct, frozen=True, tag="authenticated", tag_field="type"):
 
 _decoder: msgspec.json.Decoder[Authenticate | Ping] = msgspec.json.Decoder(Authenticate | Ping)
 PONG = '{"type":"pong"}'
+HEAD = b'{"type":"notification",'
+# Notifications in one write: more would wait in our memory for a client that does not read.
+AT_ONCE = 200
 
 
 class _Over(Exception):
@@ -54,9 +58,12 @@ class _Slow(Exception):
 class Session:
     """One socket. Reading frames and sending notifications go on side by side; the first to end ends both."""
 
-    def __init__(self, platform: Platform, address: str, receive: Receive, send: Send) -> None:
+    def __init__(self, platform: Platform, scope: Scope, receive: Receive, send: Send, watchdog: Watchdog) -> None:
         self._platform = platform
-        self._address = address
+        client = scope.get("client")
+        self._address = client[0] if client else "unknown"
+        self._takes_frames = FRAMES in (scope.get("extensions") or {})
+        self._watchdog = watchdog
         self._receive = receive
         self._raw_send = send
 
@@ -125,8 +132,14 @@ class Session:
 
     async def _tell(self, live: LiveStream) -> None:
         while True:
-            for item in await live.read():
-                await self._send('{"type":"notification",' + item.body[1:].decode())
+            items = await live.read()
+            if not self._takes_frames:
+                for item in items:
+                    await self._send((HEAD + item.body[1:]).decode())
+                continue
+            for first in range(0, len(items), AT_ONCE):
+                frames = [_frame(HEAD + item.body[1:]) for item in items[first : first + AT_ONCE]]
+                await self._pass({"type": "websocket.send", "frames": b"".join(frames)})
 
     async def _both(self, *parts: Any) -> None:
         tasks = [asyncio.create_task(part) for part in parts]
@@ -152,9 +165,11 @@ class Session:
             raise _bad_frame("the frame is not one of this protocol") from None
 
     async def _send(self, text: str) -> None:
+        await self._pass({"type": "websocket.send", "text": text})
+
+    async def _pass(self, message: Message) -> None:
         try:
-            async with asyncio.timeout(self._platform.limits.send_s):
-                await self._raw_send({"type": "websocket.send", "text": text})
+            await self._watchdog.watch(self._raw_send(message))
         except TimeoutError:
             raise _Slow from None
         except OSError:
@@ -166,6 +181,16 @@ class Session:
                 await self._raw_send({"type": "websocket.close", "code": code, "reason": reason[:120]})
         except (TimeoutError, OSError):
             return
+
+
+def _frame(text: bytes) -> bytes:
+    """A whole text frame from a server (RFC 6455, section 5.2)."""
+    size = len(text)
+    if size < 126:  # noqa: PLR2004 - the two marks for longer lengths
+        return b"\x81%c%b" % (size, text)
+    if size < 65_536:  # noqa: PLR2004
+        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), text)
+    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
 
 
 def _bad_frame(why: str) -> TasktideError:

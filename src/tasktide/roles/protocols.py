@@ -1,0 +1,195 @@
+"""uvicorn's protocols, with short ways for what comes often: requests seen before, and many frames at once."""
+
+import asyncio
+import re
+from typing import Any, NamedTuple
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from tasktide.interfaces.protocol import FRAMES, WHOLE
+
+# Sets of header lines remembered, and bytes of a head: enough for the connections of a busy server.
+HEADS = 4_096
+HEAD_BYTES = 2_048
+END = b"\r\n\r\n"
+_EXTENSIONS: dict[str, dict[str, Any]] = {WHOLE: {}}
+# Header lines with these differ from request to request: they would only push out others.
+_PASSING = {
+    b"connection",
+    b"expect",
+    b"idempotency-key",
+    b"if-match",
+    b"if-none-match",
+    b"traceparent",
+    b"transfer-encoding",
+    b"upgrade",
+    b"x-forwarded-for",
+    b"x-request-id",
+}
+
+
+# Request lines that mean nothing but what they say: no escapes, no query.
+_LINE = re.compile(rb"(GET|POST) ((?:/[A-Za-z0-9_-]+)+) HTTP/1\.1\r\n")
+
+
+class Fields(NamedTuple):
+    """What the parser made of the header lines of a request, and how long they say its body is."""
+
+    scope: dict[str, Any]
+    length: int
+
+
+class WholeCycle(RequestResponseCycle):
+    """Takes `{"type": "tasktide.whole", "status", "head": bytes, "body": bytes}`: an answer written at once.
+
+    The head is header lines, each with its line end; whoever makes it sees to it that no value holds one.
+    """
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the application."""
+        if message["type"] != WHOLE:
+            await super().send(message)
+            return
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        body = message["body"]
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        usual = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
+        head = b"%b%b%bcontent-length: %d\r\n%b\r\n" % (
+            STATUS_LINE[message["status"]], usual, message["head"], len(body), closing
+        )  # fmt: skip
+        self.response_started = self.response_complete = True
+        self.transport.write(head + body)
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+
+class HeadProtocol(HttpToolsProtocol):
+    """Knows header lines again that it has parsed before.
+
+    A client on a kept connection sends the same ones with each request, byte for byte. A request that comes in one
+    piece, with a plain request line and header lines that the parser has accepted before, means what they meant
+    then: it goes straight to the application. Everything else takes uvicorn's way, from which header lines are learned.
+    """
+
+    _known: dict[bytes, Fields] = {}  # noqa: RUF012 - of all connections
+    _is_open = False  # in the middle of a message, as the parser sees it
+    _is_new = True  # nothing has come yet
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        is_free = not self._is_open and (self._is_new or self.cycle.response_complete)
+        self._is_new = False
+        line = _LINE.match(data) if is_free else None
+        end = data.find(END, line.end() - 2, HEAD_BYTES) if line else -1
+        if line is None or end < 0:
+            super().data_received(data)
+            return
+        lines = data[line.end() : end + 4]
+        known = self._known.get(lines)
+        if known is not None and len(data) == end + 4 + known.length:
+            self._unset_keepalive_if_required()
+            self._serve(line, known, data[end + 4 :])
+            return
+        super().data_received(data)
+        if known is None and not self._is_open:
+            self._learn(lines, len(data) - end - 4)
+
+    def on_message_begin(self) -> None:
+        """The parser sees the first byte of a message."""
+        self._is_open = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """The parser has seen the last one."""
+        self._is_open = False
+        super().on_message_complete()
+
+    def _serve(self, line: re.Match[bytes], known: Fields, body: bytes) -> None:
+        path = line[2]
+        self.scope = known.scope | {  # type: ignore[assignment]
+            "method": line[1].decode(),
+            "path": path.decode(),
+            "raw_path": path,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "state": {},
+            "whole_body": body,
+        }
+        self.cycle = cycle = WholeCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        cycle.body = bytearray(body)
+        cycle.more_body = False
+        cycle.message_event.set()
+        self._start_asgi_task(cycle, self.app)
+
+    def _learn(self, lines: bytes, length: int) -> None:
+        scope: Any = self.scope
+        # A message is learned from only if it was these lines and as many bytes as they announce, and nothing else.
+        if not scope or scope["http_version"] != "1.1" or scope["root_path"]:
+            return
+        headers = list(scope["headers"])
+        fields = dict(headers)
+        if len(fields) != len(headers) or not _PASSING.isdisjoint(fields):
+            return
+        if fields.get(b"content-length", b"0") != b"%d" % length:
+            return
+        if len(self._known) >= HEADS:
+            self._known.clear()
+        self._known[lines] = Fields(
+            {
+                "type": "http",
+                "asgi": scope["asgi"],
+                "http_version": "1.1",
+                "root_path": "",
+                "query_string": b"",
+                "headers": headers,
+                "header_map": fields,
+                "extensions": _EXTENSIONS,
+            },
+            length,
+        )
+
+
+class FrameProtocol(WebSocketsSansIOProtocol):
+    """Takes `{"type": "websocket.send", "frames": bytes}`: whole frames, written as they are.
+
+    A frame to a client needs no masking, so that making it is a matter of two bytes before the text; going through
+    the library costs 12 microseconds a frame, and each is written by itself.
+    """
+
+    def handle_connect(self, event: Any) -> None:
+        """As ever, and say that frames are taken."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope["extensions"][FRAMES] = {}
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the application."""
+        frames = message.get("frames")
+        if frames is None:
+            await super().send(message)
+            return
+        await self.writable.wait()
+        if self.disconnected:
+            raise ClientDisconnected
+        if not self.close_sent:
+            self.transport.write(frames)
