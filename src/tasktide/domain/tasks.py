@@ -1,6 +1,7 @@
 """Tasks: the value, and every decision about it. A decision returns the task after; the caller stores it."""
 
 from enum import StrEnum
+from operator import attrgetter
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -210,11 +211,12 @@ def _next(task: Task, now: Timestamp, values: dict[str, object]) -> Task:
     return msgspec.structs.replace(task, **values, version=task.version + 1, updated_at=max(now, task.updated_at))
 
 
+_COMPARED = tuple(name for name in Task.__struct_fields__ if name not in {"version", "updated_at"})
+_compared = attrgetter(*_COMPARED)
+
+
 def changes(before: Task, after: Task) -> dict[str, tuple[object, object]]:
     """What differs between two snapshots: field name to (from, to), the bookkeeping fields left out."""
-    return {
-        name: (old, new)
-        for name in Task.__struct_fields__
-        if name not in {"version", "updated_at"}
-        and not _same(old := getattr(before, name), new := getattr(after, name))
-    }
+    pairs = zip(_COMPARED, _compared(before), _compared(after), strict=True)
+    # Most fields of the next snapshot are the very objects of the last one.
+    return {name: (old, new) for name, old, new in pairs if old is not new and not _same(old, new)}

@@ -75,6 +75,7 @@ class Worker(Consumer):
         self._finished: list[Outcome] = []
         self._changed = asyncio.Event()
         self._unstored = 0
+        self._executing = 0
         self._claimed: Counter[str] = Counter()
         self._told_to_stop: set[TaskId] = set()
         self._stuck = False
@@ -149,7 +150,8 @@ class Worker(Consumer):
     async def _claim(self) -> None:
         committed = 0
         while not self.stopping:
-            free = min(self._concurrency - len(self._running), UNSTORED - self._unstored)
+            # Those that have ended and wait to be stored take nobody's place.
+            free = min(self._concurrency - self._executing, UNSTORED - self._unstored)
             taken = self._waiting.take(free, self._free) if free > 0 else []
             if not taken and self._watermark.position == committed:
                 await self._wait()
@@ -202,6 +204,7 @@ class Worker(Consumer):
 
     def _begin(self, attempt: Attempt) -> None:
         self._unstored += 1
+        self._executing += 1
         self._by_handler[attempt.task.handler or ""] += 1
         self._running[attempt.task.id] = asyncio.create_task(self._run_attempt(attempt))
 
@@ -214,6 +217,7 @@ class Worker(Consumer):
                 outcome = Outcome(attempt.task, error="CancelledError: the handler cancelled itself")
         finally:
             self._told_to_stop.discard(attempt.task.id)
+            self._executing -= 1
             self._by_handler[attempt.task.handler or ""] -= 1
             self._finished.append(outcome)
             self._changed.set()

@@ -1,6 +1,7 @@
 """Works that wait for a worker, the most urgent first."""
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -91,7 +92,8 @@ class Watermark:
     """Which position may be committed when works are done out of order: the last one before the first undone."""
 
     def __init__(self) -> None:
-        self._open: dict[int, bool] = {}
+        self._open: deque[int] = deque()
+        self._done: set[int] = set()
         self.position = 0
 
     def __len__(self) -> int:
@@ -99,11 +101,11 @@ class Watermark:
 
     def begin(self, position: int) -> None:
         """A record was read; positions come in ascending order."""
-        self._open[position] = False
+        self._open.append(position)
 
     def done(self, position: int) -> None:
         """A record is taken care of."""
-        self._open[position] = True
-        while self._open and self._open[first := next(iter(self._open))]:
-            del self._open[first]
-            self.position = first
+        self._done.add(position)
+        while self._open and self._open[0] in self._done:
+            self.position = self._open.popleft()
+            self._done.discard(self.position)

@@ -66,7 +66,7 @@ def _tune() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.001)
 
 
 async def _serve(

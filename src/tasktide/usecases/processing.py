@@ -92,7 +92,8 @@ class Processing:
         }
         begun = await self._start(list(wanted.values()))
         # One that was edited in between gets a second look: the edit may have left this order as good as it was.
-        missed = [work for work in works if work.task_id in wanted.keys() - begun.keys()]
+        edited = wanted.keys() - begun.keys()
+        missed = [work for work in works if work.task_id in edited]
         return list(begun.values()) + (await self.claim(missed) if missed else [])
 
     async def reclaim(self, orphans: Sequence[Task]) -> list[Attempt]:
@@ -167,7 +168,8 @@ class Processing:
             if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
         }
         applied = await self._store.commit(list(put_off.values()))
-        missed = [work for work in works if work.task_id in put_off.keys() - applied]
+        edited = put_off.keys() - applied
+        missed = [work for work in works if work.task_id in edited]
         if missed:
             await self.put_off(missed, delay_s)
 
