@@ -11,6 +11,7 @@ from rich.panel import Panel
 from tasktide import __version__
 from tasktide.cli import config, context, letters, logs
 from tasktide.cli.load import load
+from tasktide.cli.verify import verify
 from tasktide.roles import run as roles
 from tasktide.roles.server import PortInUse
 from tasktide.roles.table import ALL, ROLES
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(letters.app, name="letters")
 app.add_typer(config.app, name="config")
 app.command()(load)
+app.command()(verify)
 
 Modules = Annotated[
     list[str] | None,

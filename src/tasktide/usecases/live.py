@@ -68,15 +68,19 @@ class LiveStream:
         self._expiry.cancel()
         self._subscription.close()
 
+    def _check_expiry(self) -> None:
+        if self._actor.expires_at <= self._clock.now():
+            raise _expired()
+
     async def _catch_up(self) -> Sequence[Item]:
         page = await self._store.after(self._actor.user_id, self.cursor, PAGE)
         self._behind = len(page) == PAGE
         return [Item(one.id, _encode(one)) for one in page]
 
     async def _listen(self) -> Sequence[Item]:
+        self._check_expiry()
         messages = await self._subscription.read()
-        if self._actor.expires_at <= self._clock.now():
-            raise _expired()
+        self._check_expiry()
         if messages is None:
             # Something was lost, perhaps the word that the session ended: ask the stores for both.
             self._behind = True

@@ -13,7 +13,7 @@ from tasktide.adapters.memory.push import MemoryPush
 from tasktide.adapters.prometheus.metrics import PrometheusMetrics
 from tasktide.adapters.security.passwords import Argon2Passwords
 from tasktide.adapters.security.tokens import JwtTokens
-from tasktide.adapters.sqlite import database, migrate
+from tasktide.adapters.sqlite import database, evidence, migrate
 from tasktide.adapters.sqlite.database import Database
 from tasktide.adapters.sqlite.ids import SqliteIds
 from tasktide.adapters.sqlite.jobs import SqliteJobs, release_leases
@@ -29,6 +29,7 @@ from tasktide.adapters.system.threads import DaemonThreads
 from tasktide.domain import events
 from tasktide.ports.cache import Cache
 from tasktide.ports.clock import Clock
+from tasktide.ports.evidence import Evidence
 from tasktide.ports.ids import Ids
 from tasktide.ports.jobs import Jobs
 from tasktide.ports.letters import Letters
@@ -133,6 +134,16 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
             stopping=f"process:{secrets.token_hex(8)}",
             pings={"sqlite": log.ping},
         )
+
+
+@contextlib.contextmanager
+def open_evidence(settings: Settings) -> Iterator[Evidence]:
+    """What the data folder holds, for reading alone; CannotStart when there is nothing to read."""
+    folder = settings.data_dir
+    if not (folder / SUBMISSIONS_FILE).is_file() or not (folder / DATABASE_FILE).is_file():
+        raise CannotStart(f"There is no data in {folder}: set TASKTIDE_DATA_DIR to the folder of a server.")
+    with _or_cannot_start(folder), evidence.evidence(folder / DATABASE_FILE, folder / SUBMISSIONS_FILE) as found:
+        yield found
 
 
 def migrate_data(settings: Settings) -> list[int]:

@@ -138,7 +138,7 @@ class SqliteLog:
         """See the port."""
         reader = self._readers[topic].get(group)
         if reader is None:
-            end, committed = await self.home(topic).read(lambda tx: _progress(tx, topic, group))
+            end, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
             return committed >= end
         return await reader.reached(await self.end(topic), timeout_s)
 
@@ -146,7 +146,7 @@ class SqliteLog:
         """See the port."""
         reader = self._readers[topic].get(group)
         if reader is None or not self._tails[topic].end:
-            end, committed = await self.home(topic).read(lambda tx: _progress(tx, topic, group))
+            end, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
             return end - committed
         return self._tails[topic].end - max(0, reader.committed)
 
@@ -268,7 +268,7 @@ class SqliteReader:
 
     async def _load(self) -> None:
         if self.committed < 0:
-            _, committed = await self._database.read(lambda tx: _progress(tx, self._topic, self._group))
+            _, committed = await self._database.read(lambda tx: progress(tx, self._topic, self._group))
             if self.committed < 0:  # nobody was faster while we looked
                 self.committed = self.position = committed
 
@@ -293,13 +293,13 @@ def _read(transaction: Transaction, topic: str, after: int, limit: int) -> list[
         if row is None:
             break
         last, count, body = row
-        records = _records(last, count, body)
+        records = unpacked(last, count, body)
         found += [record for record in records if record.position > after]
         after = last
     return found[:limit]
 
 
-def _records(last: int, count: int, body: bytes) -> list[Stored]:
+def unpacked(last: int, count: int, body: bytes) -> list[Stored]:
     """The records of a batch; a damaged one is given as one record, which nobody can decode, so that it is parked."""
     try:
         unpacked = _unpack(body)
@@ -308,6 +308,7 @@ def _records(last: int, count: int, body: bytes) -> list[Stored]:
     return [Stored(last - count + 1 + i, key, value) for i, (key, value) in enumerate(unpacked)]
 
 
-def _progress(transaction: Transaction, topic: str, group: str) -> tuple[int, int]:
+def progress(transaction: Transaction, topic: str, group: str) -> tuple[int, int]:
+    """The last offset of a topic, and how far a group is."""
     end = int(transaction.value(SQL["end"], (topic,)) or 0)
     return end, int(transaction.value(SQL["committed"], (topic, group)) or 0)

@@ -1,0 +1,100 @@
+"""The evidence in SQLite files, read beside a server or without one."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasktide.adapters.sqlite import statements
+from tasktide.adapters.sqlite.database import Transaction, connect
+from tasktide.adapters.sqlite.log import progress, unpacked
+from tasktide.domain.events import TASK_INGESTED
+from tasktide.domain.ids import NotificationId, TaskId, UserId
+from tasktide.ports.evidence import Exceptions, KeptEvent, KeptNotification, KeptTask
+from tasktide.ports.log import Stored
+
+SQL = statements.load("evidence")
+
+PAGE = 10_000
+BATCHES = 100
+
+
+class SqliteEvidence:
+    """`ports.evidence.Evidence` in two snapshots: the submissions' first, so that what it calls stored is."""
+
+    def __init__(self, main: sqlite3.Connection, submissions: sqlite3.Connection) -> None:
+        self._main = main
+        self._submissions = submissions
+
+    async def log(self, topic: str) -> AsyncIterator[Sequence[Stored]]:
+        """See the port."""
+        after = 0
+        while rows := await self._all(self._home(topic), "log", (topic, after, BATCHES)):
+            yield [record for last, count, body in rows for record in unpacked(last, count, body)]
+            after = rows[-1][0]
+
+    async def tasks(self) -> AsyncIterator[Sequence[KeptTask]]:
+        """See the port."""
+        after = 0
+        while rows := await self._all(self._main, "tasks", (after, PAGE)):
+            yield [KeptTask(TaskId(one[0]), one[1], one[2], one[3].encode()) for one in rows]
+            after = rows[-1][0]
+
+    async def history(self) -> AsyncIterator[Sequence[KeptEvent]]:
+        """See the port."""
+        after = (0, 0)
+        while rows := await self._all(self._main, "history", (*after, PAGE)):
+            yield [KeptEvent(TaskId(one[0]), one[1], one[2].encode()) for one in rows]
+            after = rows[-1][:2]
+
+    async def notifications(self) -> AsyncIterator[Sequence[KeptNotification]]:
+        """See the port."""
+        after = 0
+        while rows := await self._all(self._main, "notifications", (after, PAGE)):
+            yield [KeptNotification(NotificationId(one[0]), UserId(one[1]), one[2]) for one in rows]
+            after = rows[-1][0]
+
+    async def committed(self, topic: str, group: str) -> int:
+        """See the port."""
+        return progress(Transaction(self._home(topic)), topic, group)[1]
+
+    async def exceptions(self) -> Exceptions:
+        """See the port."""
+        return Exceptions(
+            frozenset(TaskId(one[0]) for one in await self._all(self._main, "deleted")),
+            frozenset((one[0], one[1], one[2]) for one in await self._all(self._main, "parked")),
+            frozenset(UserId(one[0]) for one in await self._all(self._main, "choosy")),
+        )
+
+    async def damage(self) -> Sequence[str]:
+        """See the port."""
+        found = [
+            f"{name}: {row[0]}"
+            for name, connection in (("tasktide.db", self._main), ("submissions.db", self._submissions))
+            for row in await asyncio.to_thread(lambda: self._check(connection))  # noqa: B023 - awaited within the turn
+        ]
+        return [line for line in found if not line.endswith(": ok")]
+
+    def _home(self, topic: str) -> sqlite3.Connection:
+        return self._submissions if topic == TASK_INGESTED else self._main
+
+    def _check(self, connection: sqlite3.Connection) -> list[tuple[str]]:
+        return connection.execute("PRAGMA integrity_check").fetchall()
+
+    async def _all(self, connection: sqlite3.Connection, name: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return await asyncio.to_thread(lambda: connection.execute(SQL[name], parameters).fetchall())
+
+
+@contextlib.contextmanager
+def evidence(main: Path, submissions: Path) -> Iterator[SqliteEvidence]:
+    """The evidence in two files, as they are now; sqlite3.Error when they cannot be read."""
+    with contextlib.ExitStack() as stack:
+        snapshots = []
+        for path in (submissions, main):
+            connection = stack.enter_context(contextlib.closing(connect(str(path), readonly=True)))
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM log_topics").fetchone()  # a snapshot is taken by the first read
+            snapshots.append(connection)
+        yield SqliteEvidence(snapshots[1], snapshots[0])

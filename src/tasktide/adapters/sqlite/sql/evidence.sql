@@ -1,0 +1,24 @@
+-- name: log
+-- A topic's batches behind an offset. log_batches_by_offset.
+SELECT last_offset, records, body FROM log_batches WHERE topic = ? AND last_offset > ? ORDER BY last_offset LIMIT ?
+
+-- name: tasks
+-- Tasks behind an id. Primary key.
+SELECT id, version, status, doc FROM tasks WHERE id > ? ORDER BY id LIMIT ?
+
+-- name: history
+-- Events behind a task and version. Primary key.
+SELECT task_id, version, event FROM task_history WHERE (task_id, version) > (?, ?) ORDER BY task_id, version LIMIT ?
+
+-- name: notifications
+-- Notifications behind an id. Primary key.
+SELECT id, user_id, event_id FROM notifications WHERE id > ? ORDER BY id LIMIT ?
+
+-- name: deleted
+SELECT id FROM task_tombstones
+
+-- name: parked
+SELECT topic, pipeline, position FROM dead_letters
+
+-- name: choosy
+SELECT user_id FROM preferences
