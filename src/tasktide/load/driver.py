@@ -213,7 +213,9 @@ class Driver:
             now = time.monotonic()
             if stored_s is None and stored is not None and stored - (stored_before or 0) >= self._accepted:
                 stored_s = now - began
-            if stored_s is not None and self._ears.heard >= wanted:
+            # The counters of a server that was started anew tell nothing.
+            is_stored = stored_s is not None or (self._ears.reconnected > 0 and stored is not None)
+            if is_stored and self._ears.heard >= wanted:
                 return stored_s, True
             if (stored or 0, self._ears.heard) != seen:
                 seen, last_news = (stored or 0, self._ears.heard), now

@@ -27,6 +27,7 @@ Ready = Callable[[str], None]
 
 async def run(settings: Settings, roles: Sequence[str], ready: Ready) -> None:
     """Run the roles until SIGTERM or SIGINT, which stop them within ten seconds; see `serve`."""
+    _tune()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -39,7 +40,6 @@ async def serve(settings: Settings, roles: Sequence[str], ready: Ready, stop: as
 
     PortInUse or CannotStart before anything was started; the error of a service that failed, after stopping.
     """
-    _tune()
     chosen = [ROLES[name] for name in dict.fromkeys(roles)]
     handlers = handler_wiring.load(settings.app)
     bound = bind(settings.host, settings.port) if any(role.serves_http for role in chosen) else None

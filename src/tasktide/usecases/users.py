@@ -8,7 +8,7 @@ import msgspec
 
 from tasktide.domain import access, paging, users
 from tasktide.domain.access import Action
-from tasktide.domain.errors import Invalid, NotFound, Stale, Unauthenticated, invalid
+from tasktide.domain.errors import Conflict, Invalid, NotFound, Stale, Unauthenticated, invalid
 from tasktide.domain.ids import UserId
 from tasktide.domain.paging import Cursor, Page
 from tasktide.domain.times import later
@@ -99,8 +99,12 @@ class Users:
             if account is None:
                 number = UserId(await self.reserve())
                 user = User(id=number, email=stored, name=name, role=Role.MEMBER, created_at=self._clock.now())
-                account = await self._store.add(Account(user=user, password_hash=hashed))
-            enrolled.append(account.user)
+                try:
+                    account = await self._store.add(Account(user=user, password_hash=hashed))
+                except Conflict:  # somebody enrols the same people at this moment
+                    account = await self._store.by_email(stored)
+            if account is not None:
+                enrolled.append(account.user)
         self._list_version += 1
         return enrolled
 
