@@ -182,6 +182,9 @@ class Settings:
         "LOG_RETENTION", 86_400, _whole(0, 3_153_600_000), "seconds",
         "How long records stay on the log after every reader has passed them.",
     )  # fmt: skip
+    sweep_interval_s: int = _setting(
+        "SWEEP_INTERVAL", 60, _whole(1, 86_400), "seconds", "How often what is no longer needed is removed."
+    )
     log_level: str = _setting(
         "LOG_LEVEL", "info", _level, "level", "What the program says: debug, info, warning, error."
     )

@@ -196,7 +196,7 @@ def _append(data: Path, topic: str, value: bytes) -> None:
         "import asyncio, sys\nfrom pathlib import Path\nfrom tasktide.adapters.sqlite.database import Database\n"
         "from tasktide.adapters.sqlite.log import SqliteLog\nfrom tasktide.adapters.system.clock import SystemClock\n"
         "from tasktide.ports.log import Record\n\n\nasync def main() -> None:\n"
-        "    base = Database(Path(sys.argv[1]) / 'tasktide.db')\n"
+        "    base = Database(Path(sys.argv[1]) / 'submissions.db')\n"
         "    await SqliteLog(base, SystemClock()).append([Record(sys.argv[2], 'k', sys.argv[3].encode())])\n"
         "    await base.close()\n\n\nasyncio.run(main())\n"
     )

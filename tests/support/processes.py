@@ -1,8 +1,10 @@
 """Real processes of the program, seen from the outside alone."""
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -100,6 +102,56 @@ class Program:
         is_ready.set()
 
 
+class Driver:
+    """`tasktide load` in a process of its own, against a program on a known port."""
+
+    def __init__(self, folder: Path, port: int, *arguments: str, record: Path | None = None) -> None:
+        recorded = () if record is None else ("--record", str(record))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tasktide", "load", "--json", *recorded, *arguments],
+            env=os.environ | {"TASKTIDE_DATA_DIR": str(folder), "PORT": str(port)},
+            cwd=folder.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def report(self, timeout_s: float = 120) -> dict[str, Any]:
+        """What it reports, once it has ended."""
+        out, err = self.process.communicate(timeout=timeout_s)
+        assert out, err
+        report: dict[str, Any] = json.loads(out)
+        return report
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def verified(folder: Path, *records: Path) -> dict[str, Any]:
+    """What `tasktide verify` says of a data folder; it must find nothing wrong."""
+    ids = folder.parent / "accepted"
+    ids.write_text("".join(record.read_text() for record in records))
+    done = run(folder, "verify", "--json", "--accepted", str(ids))
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode, found["faults"], found["found"][:5]) == (0, {}, [])
+    return found
+
+
 def run(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """One command of the program, to its end."""
     return subprocess.run(
@@ -108,7 +160,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> "subprocess.Comple
         cwd=folder.parent,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -31,8 +31,8 @@ def serving(folder: Path, **settings: Any) -> Iterator[str]:
         stop = asyncio.Event()
         stops.append((asyncio.get_running_loop(), stop))
 
-        def ready(where: str) -> None:
-            address.append(where)
+        def ready(started: roles.Started) -> None:
+            address.append(started.address)
             is_ready.set()
 
         await roles.serve(chosen, ALL, ready, stop)

@@ -1,23 +1,25 @@
 """The command `tasktide`."""
 
 import asyncio
+import secrets
 from dataclasses import replace
 from typing import Annotated
 
+import msgspec
 import typer
-from rich.markup import escape
-from rich.panel import Panel
 
 from tasktide import __version__
-from tasktide.cli import config, context, letters, logs
+from tasktide.cli import config, context, letters, logs, welcome
+from tasktide.cli.doctor import doctor
 from tasktide.cli.load import load
 from tasktide.cli.verify import verify
+from tasktide.domain.users import OPERATOR, Role, User
 from tasktide.roles import run as roles
 from tasktide.roles.server import PortInUse
 from tasktide.roles.table import ALL, ROLES
-from tasktide.settings import Settings
-from tasktide.wiring import usecases
-from tasktide.wiring.ports import migrate_data
+from tasktide.wiring import handlers, usecases
+from tasktide.wiring.demo import Demo, plant
+from tasktide.wiring.ports import Ports, is_served, migrate_data
 
 app = typer.Typer(
     name="tasktide",
@@ -27,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(letters.app, name="letters")
 app.add_typer(config.app, name="config")
+app.command()(doctor)
 app.command()(load)
 app.command()(verify)
 
@@ -39,9 +42,14 @@ Port = Annotated[int | None, typer.Option(help="The port; over PORT.", min=0, ma
 
 
 @app.command()
-def up(modules: Modules = None, host: Host = None, port: Port = None) -> None:
+def up(
+    modules: Modules = None,
+    host: Host = None,
+    port: Port = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Fill an empty data folder with a workspace to try.")] = False,
+) -> None:
     """Run everything in this one process."""
-    _run(list(ALL), modules, host, port)
+    _run(list(ALL), modules, host, port, with_demo=demo)
 
 
 @app.command()
@@ -82,6 +90,53 @@ def token(email: Annotated[str, typer.Argument(help="Whose.")]) -> None:
 
 
 @app.command()
+def admin(
+    email: Annotated[str, typer.Argument(help="Whose account to make.")],
+    name: Annotated[str, typer.Option(help="How they are called; by default as their address begins.")] = "",
+) -> None:
+    """Make an admin's account, and print its password: the first thing to do, or the way back in."""
+    chosen = context.settings()
+    password = secrets.token_urlsafe(12)
+
+    async def work(ports: Ports) -> User:
+        users = usecases.users(ports, chosen)
+        user = await users.register(email, name or email.partition("@")[0] or email, password)
+        if user.role is not Role.ADMIN:
+            user = (await users.change_role(OPERATOR, user.id, Role.ADMIN)).user
+        return user
+
+    made = context.on_engines(chosen, work)
+    typer.echo(f"email:    {made.email}\npassword: {password}")
+
+
+@app.command()
+def seed(json: Annotated[bool, typer.Option("--json", help="The accounts as JSON.")] = False) -> None:
+    """Fill an empty data folder with a workspace to try, beside a server or without one."""
+    chosen = context.settings()
+    logs.configure("warning")
+    planted: list[Demo] = []
+
+    async def alone() -> None:
+        stop = asyncio.Event()
+
+        def ready(started: roles.Started) -> None:
+            planted.extend([started.demo] if started.demo else [])
+            stop.set()
+
+        await roles.serve(chosen, [name for name in ALL if name != "gateway"], ready, stop, with_demo=True)
+
+    async def beside(ports: Ports) -> None:
+        platform = usecases.platform(ports, chosen, handlers.load(()), [])
+        planted.append(await plant(platform, ports.clock.now()))
+
+    if is_served(chosen):
+        context.on_engines(chosen, beside)
+    else:
+        context.run(alone())
+    typer.echo(msgspec.json.encode(planted[0]) if json else welcome.logins(planted[0]))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(__version__)
@@ -92,13 +147,15 @@ def main() -> None:
     app()
 
 
-def _run(names: list[str], modules: list[str] | None, host: str | None, port: int | None) -> None:
+def _run(
+    names: list[str], modules: list[str] | None, host: str | None, port: int | None, *, with_demo: bool = False
+) -> None:
     chosen = context.settings(host=host, port=port)
     chosen = replace(chosen, app=(*chosen.app, *(modules or ())))
     logs.configure(chosen.log_level)
 
     async def until_stopped() -> None:
-        await roles.run(chosen, names, lambda address: _ready(address, chosen))
+        await roles.run(chosen, names, lambda started: welcome.show(started, chosen), with_demo=with_demo)
         # All is stored and closed. A handler that will not end must not hold up the process, so nothing is waited for.
         context.leave()
 
@@ -106,16 +163,3 @@ def _run(names: list[str], modules: list[str] | None, host: str | None, port: in
         context.run(until_stopped())
     except PortInUse as taken:
         context.fail(str(taken), context.CANNOT_START)
-
-
-def _ready(address: str, chosen: Settings) -> None:
-    where = chosen.data_dir.resolve()
-    if not context.is_terminal():
-        typer.echo(f"Tasktide is ready at {address or 'work'}; data in {where}")
-        return
-    lines = [
-        f"[bold]API[/bold]   {address}",
-        f"[bold]Docs[/bold]  {address}/docs",
-        f"[bold]Data[/bold]  {escape(str(where))}",
-    ]
-    context.out.print(Panel("\n".join(lines if address else lines[2:]), title="Tasktide is ready", expand=False))

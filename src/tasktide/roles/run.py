@@ -5,7 +5,8 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -14,31 +15,45 @@ from tasktide.pipelines.service import Service
 from tasktide.roles.server import HttpServer, bind
 from tasktide.roles.table import ROLES
 from tasktide.settings import Settings
+from tasktide.wiring import demo, usecases
 from tasktide.wiring import handlers as handler_wiring
-from tasktide.wiring import usecases
+from tasktide.wiring.demo import Demo
 from tasktide.wiring.ports import Ports, open_ports
 
 # What was accepted before a crash is stored before the first request, so that reads find it; a store that
 # cannot keep up with that in this time is served all the same.
 CATCH_UP_S = 30.0
 
-Ready = Callable[[str], None]
+
+@dataclass(frozen=True)
+class Started:
+    """What runs now: its address, whether nobody has an account yet, and the demo that was planted."""
+
+    address: str
+    is_new: bool = False
+    demo: Demo | None = None
 
 
-async def run(settings: Settings, roles: Sequence[str], ready: Ready) -> None:
+Ready = Callable[[Started], None]
+
+
+async def run(settings: Settings, roles: Sequence[str], ready: Ready, *, with_demo: bool = False) -> None:
     """Run the roles until SIGTERM or SIGINT, which stop them within ten seconds; see `serve`."""
     _tune()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(settings, roles, ready, stop)
+    await serve(settings, roles, ready, stop, with_demo=with_demo)
 
 
-async def serve(settings: Settings, roles: Sequence[str], ready: Ready, stop: asyncio.Event) -> None:
-    """Start the roles, call `ready` with the address, and stop when asked.
+async def serve(
+    settings: Settings, roles: Sequence[str], ready: Ready, stop: asyncio.Event, *, with_demo: bool = False
+) -> None:
+    """Start the roles, call `ready`, and stop when asked.
 
-    PortInUse or CannotStart before anything was started; the error of a service that failed, after stopping.
+    PortInUse or CannotStart before anything was started; Conflict when a demo was wanted and there is data; the
+    error of a service that failed, after stopping.
     """
     chosen = [ROLES[name] for name in dict.fromkeys(roles)]
     handlers = handler_wiring.load(settings.app)
@@ -47,11 +62,15 @@ async def serve(settings: Settings, roles: Sequence[str], ready: Ready, stop: as
         async with open_ports(settings) as ports:
             made = usecases.pipelines(ports, settings, handlers)
             services = [service for role in chosen for service in role.services(made)]
-            server = None
-            if bound is not None:
-                platform = usecases.platform(ports, settings, handlers, services)
-                server = HttpServer(asgi.build(platform), bound, settings)
-            await _serve(ports, services, server, lambda: ready(_address(bound)), stop)
+            platform = usecases.platform(ports, settings, handlers, services)
+            server = None if bound is None else HttpServer(asgi.build(platform), bound, settings)
+
+            async def started() -> None:
+                is_new = await demo.is_empty(platform)
+                planted = await demo.plant(platform, ports.clock.now()) if with_demo else None
+                ready(Started(_address(bound), is_new, planted))
+
+            await _serve(ports, services, server, started, stop)
     finally:
         if bound is not None:
             bound.close()
@@ -70,7 +89,11 @@ def _tune() -> None:
 
 
 async def _serve(
-    ports: Ports, services: list[Service], server: HttpServer | None, ready: Callable[[], None], stop: asyncio.Event
+    ports: Ports,
+    services: list[Service],
+    server: HttpServer | None,
+    started: Callable[[], Awaitable[None]],
+    stop: asyncio.Event,
 ) -> None:
     logger = structlog.get_logger("tasktide")
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -81,7 +104,7 @@ async def _serve(
                 await _catch_up(ports, stopping)
             tasks.append(server.start())
             await server.ready()
-        ready()
+        await started()
         await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()

@@ -136,6 +136,22 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
         )
 
 
+def engine_version() -> tuple[int, int, int]:
+    """The version of SQLite that this Python brings."""
+    return database.VERSION
+
+
+def is_served(settings: Settings) -> bool:
+    """Whether a server holds the data folder at this moment."""
+    if not settings.data_dir.is_dir():
+        return False
+    try:
+        with lock.hold(settings.data_dir):
+            return False
+    except lock.DirectoryInUse:
+        return True
+
+
 @contextlib.contextmanager
 def open_evidence(settings: Settings) -> Iterator[Evidence]:
     """What the data folder holds, for reading alone; CannotStart when there is nothing to read."""

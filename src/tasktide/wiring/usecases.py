@@ -29,7 +29,6 @@ from tasktide.usecases.users import Users
 from tasktide.wiring.ports import Ports
 
 RING_EVERY_S = 0.1
-SWEEP_EVERY_S = 60.0
 DELIVER_EVERY_S = 0.5
 
 
@@ -237,5 +236,5 @@ def _schedule(ports: Ports, settings: Settings) -> list[Service]:
 
     return [
         Ticker(name="schedule", tick=schedule.ring, every_s=RING_EVERY_S, metrics=ports.metrics),
-        Ticker(name="sweep", tick=sweep, every_s=SWEEP_EVERY_S, metrics=ports.metrics),
+        Ticker(name="sweep", tick=sweep, every_s=settings.sweep_interval_s, metrics=ports.metrics),
     ]

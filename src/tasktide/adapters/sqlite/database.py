@@ -20,6 +20,7 @@ T = TypeVar("T")
 MEMORY = ":memory:"
 # What opening or migrating a file may raise.
 Failure = sqlite3.Error
+VERSION = sqlite3.sqlite_version_info
 ENGINE = "sqlite"
 # Works in one transaction: bounds how long the first of them waits for the last.
 GROUP = 500

@@ -81,7 +81,7 @@ class SqliteEvidence:
         return self._submissions if topic == TASK_INGESTED else self._main
 
     def _check(self, connection: sqlite3.Connection) -> list[tuple[str]]:
-        return connection.execute("PRAGMA integrity_check").fetchall()
+        return connection.execute(SQL["damage"]).fetchall()
 
     async def _all(self, connection: sqlite3.Connection, name: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return await asyncio.to_thread(lambda: connection.execute(SQL[name], parameters).fetchall())
@@ -95,6 +95,6 @@ def evidence(main: Path, submissions: Path) -> Iterator[SqliteEvidence]:
         for path in (submissions, main):
             connection = stack.enter_context(contextlib.closing(connect(str(path), readonly=True)))
             connection.execute("BEGIN")
-            connection.execute("SELECT count(*) FROM log_topics").fetchone()  # a snapshot is taken by the first read
+            connection.execute(SQL["snapshot"]).fetchone()  # a snapshot is taken by the first read
             snapshots.append(connection)
         yield SqliteEvidence(snapshots[1], snapshots[0])

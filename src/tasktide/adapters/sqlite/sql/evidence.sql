@@ -1,3 +1,11 @@
+-- name: snapshot
+-- Any read: it fixes what this connection sees.
+SELECT count(*) FROM log_topics
+
+-- name: damage
+-- A row `ok`, or one for each thing that is wrong.
+PRAGMA integrity_check
+
 -- name: log
 -- A topic's batches behind an offset. log_batches_by_offset.
 SELECT last_offset, records, body FROM log_batches WHERE topic = ? AND last_offset > ? ORDER BY last_offset LIMIT ?
