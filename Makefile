@@ -11,7 +11,7 @@ export UV_SYSTEM_CERTS ?= 1
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: help up test check fmt clean lock docs
+.PHONY: help up test check fmt clean lock docs bench profile soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -21,6 +21,15 @@ up: $(RUNTIME) ## Install if needed, then run everything in one process: http://
 
 test: $(DEV) ## Run all tests, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+bench: $(DEV) ## Measure every scenario and write a dated table (ARGS="--seconds 10 --only single")
+	PYTHONPATH=tests:. $(BIN)/python -m bench.run $(ARGS)
+
+profile: $(DEV) ## Flame graph of the server under a scenario (SCENARIO=single)
+	PYTHONPATH=tests:. $(BIN)/python -m bench.flame $(or $(SCENARIO),single) $(ARGS)
+
+soak: $(DEV) ## Ten minutes of load: memory and files must not grow
+	SOAK_SECONDS=600 SOAK_RATE=$(or $(RATE),2000) $(BIN)/python -m pytest -k soak tests/acceptance/test_faults.py
 
 check: $(DEV) ## Lint, check types and the directions of imports
 	$(BIN)/ruff format --check

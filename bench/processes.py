@@ -1,0 +1,76 @@
+"""Processes under measurement: started, watched by what the kernel says of them, ended."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from support.processes import free_port
+
+TICKS = os.sysconf("SC_CLK_TCK")
+READY_S = 60.0
+
+
+class Server:
+    """`tasktide up` with its own defaults, rate limits and all."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.output: list[str] = []
+        began = time.monotonic()
+        self.process = subprocess.Popen(
+            [str(Path(sys.executable).parent / "tasktide"), "up"],
+            env=os.environ | {"TASKTIDE_DATA_DIR": str(folder), "PORT": str(self.port)} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._watcher = Watcher(self.process.pid)
+        is_ready = threading.Event()
+        threading.Thread(target=self._listen, args=(is_ready,), daemon=True).start()
+        if not is_ready.wait(READY_S) or self.process.poll() is not None:
+            raise RuntimeError("the server did not start:\n" + "".join(self.output))
+        self.ready_s = time.monotonic() - began
+
+    @property
+    def watcher(self) -> "Watcher":
+        """What the kernel says of it."""
+        return self._watcher
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+    def _listen(self, is_ready: threading.Event) -> None:
+        for line in self.process.stdout or ():
+            self.output.append(line)
+            if "Tasktide is ready" in line:
+                is_ready.set()
+        is_ready.set()
+
+
+class Watcher:
+    """Processor time and memory of a process, from /proc."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time so far, of all its threads."""
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory_mb(self, name: str = "VmRSS") -> float:
+        """Resident memory in MB; `VmHWM` for the most there ever was."""
+        lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
