@@ -28,7 +28,8 @@ GROUP = 500
 WAITING = 20_000
 READERS = 2
 # Rows in one statement, and statements kept compiled: some sizes of each.
-MOST_ROWS = 512
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1_024)
+MOST_ROWS = SIZES[-1]
 STATEMENTS = 400
 # Searches that may run or wait; past it they are refused.
 SEARCHES = 64
@@ -72,17 +73,16 @@ class Transaction:
     def rows(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[sqlite3.Cursor]:
         """Run a statement in whose place of `{rows}` stand the values of many rows: as few times as possible.
 
-        A statement that gets its rows as values costs a third of one that takes them apart from JSON, and
-        `executemany` would give the interpreter lock away for every row.
+        A statement that gets its rows as values costs a third of one that takes them apart from JSON. Beside a busy
+        event loop each call waits for the interpreter lock, so rows are filled up to the next size that is kept
+        compiled: the last row may be there several times, which must make no difference to the statement.
         """
         cursors = []
-        start = 0
-        while start < len(rows):
-            # Powers of two, so that few different statements have to be compiled.
-            size = min(MOST_ROWS, 1 << (len(rows) - start).bit_length() - 1)
-            values = list(chain.from_iterable(rows[start : start + size]))
-            cursors.append(self.connection.execute(_with_rows(sql, len(rows[start]), size), values))
-            start += size
+        for start in range(0, len(rows), MOST_ROWS):
+            some = rows[start : start + MOST_ROWS]
+            size = next(size for size in SIZES if size >= len(some))
+            values = list(chain.from_iterable(some)) + list(some[-1]) * (size - len(some))
+            cursors.append(self.connection.execute(_with_rows(sql, len(some[0]), size), values))
         return cursors
 
     def after_commit(self, callback: Callable[[], None]) -> None:
