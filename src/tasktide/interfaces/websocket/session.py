@@ -138,7 +138,7 @@ class Session:
                     await self._send((HEAD + item.body[1:]).decode())
                 continue
             for first in range(0, len(items), AT_ONCE):
-                frames = [_frame(HEAD + item.body[1:]) for item in items[first : first + AT_ONCE]]
+                frames = [text_frame(HEAD + item.body[1:]) for item in items[first : first + AT_ONCE]]
                 await self._pass({"type": "websocket.send", "frames": b"".join(frames)})
 
     async def _both(self, *parts: Any) -> None:
@@ -183,7 +183,7 @@ class Session:
             return
 
 
-def _frame(text: bytes) -> bytes:
+def text_frame(text: bytes) -> bytes:
     """A whole text frame from a server (RFC 6455, section 5.2)."""
     size = len(text)
     if size < 126:  # noqa: PLR2004 - the two marks for longer lengths

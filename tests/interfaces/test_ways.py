@@ -1,0 +1,165 @@
+"""The short ways mean what the long ones mean."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.server import Person, receive, serving
+from tasktide.interfaces.websocket.session import text_frame
+
+VARYING = {"x-request-id", "date", "ratelimit", "location"}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("ways"), rate_limiting=True, message_length=100_000) as where:
+        yield where
+
+
+@pytest.fixture(scope="module")
+def ann(address: str) -> Iterator[Person]:
+    person = Person(address, "ann")
+    yield person
+    person.close()
+
+
+class Raw:
+    """A connection on which bytes are sent as they are."""
+
+    def __init__(self, address: str) -> None:
+        host, port = address.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.file = self.socket.makefile("rb")
+
+    def ask(self, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
+        for part in parts:
+            self.socket.sendall(part)
+        return self.answer()
+
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        status = int(self.file.readline().split()[1])
+        headers: dict[str, str] = {}
+        while line := self.file.readline().strip():
+            name, _, value = line.decode().partition(": ")
+            assert name not in headers, name
+            headers[name] = value
+        return status, headers, self.file.read(int(headers.get("content-length", "0")))
+
+    def close(self) -> None:
+        self.file.close()
+        self.socket.close()
+
+
+@pytest.fixture
+def raw(address: str) -> Iterator[Raw]:
+    connection = Raw(address)
+    yield connection
+    connection.close()
+
+
+def request(ann: Person, line: str, body: bytes = b"", *extra: str) -> bytes:
+    lines = [f"{line} HTTP/1.1", "host: x", f"authorization: Bearer {ann.token}", *extra]
+    if body:
+        lines += ["content-type: application/json", f"content-length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+CASES: list[tuple[str, bytes]] = [
+    ("POST /tasks", b'{"title":"one","performer_id":1,"labels":["a"]}'),
+    ("POST /tasks", b'{"title":"","priority":11,"performer_id":77}'),
+    ("POST /tasks", b'{"title":"one"'),
+    ("POST /tasks", b'{"tittle":"one"}'),
+    ("POST /tasks", b"[]"),
+    ("POST /tasks/batch", b'[{"title":"a"},{"title":"b"}]'),
+    ("POST /tasks/batch", b'[{"title":"a"},{"title":3},{"performer_id":9,"title":"x"}]'),
+    ("POST /notifications", b'{"user_ids":[1],"message":"m"}'),
+    ("POST /notifications", b'{"user_ids":[99],"message":""}'),
+    ("POST /notifications/batch", b'[{"user_ids":"all","message":"m"}]'),
+    ("GET /tasks/1", b""),
+    ("GET /tasks/01", b""),
+    ("GET /tasks/999999", b""),
+    ("GET /tasks/99999999999999999999", b""),
+    ("GET /tasks/batch", b""),
+    ("GET /nothing", b""),
+    ("POST /tasks/1", b"{}"),
+]
+
+
+@pytest.mark.parametrize(("line", "body"), CASES)
+def test_the_lean_way_answers_as_the_framework_does(ann: Person, raw: Raw, line: str, body: bytes) -> None:
+    if not ann.http.get("/tasks", params={"limit": 1}).json()["items"]:
+        ann.submit(title="the first")
+    # Seen for the first time, and again: by the parser, then by its lines alone.
+    answers = [raw.ask(request(ann, line, body)) for _ in range(3)]
+    # The same with an empty query goes through the framework, and was not learned from.
+    method, path = line.split()
+    long = raw.ask(request(ann, f"{method} {path}/", body, "x-request-id: long"))
+    for status, headers, answer in answers:
+        assert status == long[0], (answer, long[2])
+        assert headers.keys() == long[1].keys()
+        assert {k: v for k, v in headers.items() if k not in VARYING and k != "content-length"} == {
+            k: v for k, v in long[1].items() if k not in VARYING and k != "content-length"
+        }
+        assert shape(answer) == shape(long[2])
+
+
+def shape(body: bytes) -> Any:
+    """An answer without what differs from one request to the next."""
+    decoded = json.loads(body) if body else None
+    if isinstance(decoded, dict):
+        for name in ("id", "ids", "created_at", "updated_at", "trace_id"):
+            decoded.pop(name, None)
+    return decoded
+
+
+def test_requests_in_one_piece_in_many_and_one_behind_the_other(ann: Person, raw: Raw) -> None:
+    body = b'{"title":"\\u000d\\u000a in the middle of it"}'
+    assert raw.ask(request(ann, "POST /tasks", b'{"title":"x"}'))[0] == 202
+    whole = request(ann, "POST /tasks", b'{"title":"x"}')
+    assert raw.ask(whole)[0] == 202
+    raw.socket.sendall(whole + whole)
+    assert [raw.answer()[0], raw.answer()[0]] == [202, 202]
+    raw.socket.sendall(whole + whole[:40])
+    assert raw.answer()[0] == 202
+    assert raw.ask(whole[40:])[0] == 202
+    for cut in range(1, len(whole), 17):
+        assert raw.ask(whole[:cut], whole[cut:])[0] == 202
+    assert raw.ask(request(ann, "POST /tasks", body))[0] == 422
+    assert raw.ask(request(ann, "POST /tasks", b'{"title":"a\r\n\r\nb"}'))[0] == 400
+
+
+def test_a_token_is_dead_at_once_however_well_its_lines_are_known(address: str, raw: Raw) -> None:
+    bob = Person(address, "bob")
+    get = request(bob, "GET /tasks/1")
+    assert [raw.ask(get)[0] for _ in range(3)] == [200, 200, 200]
+    assert bob.http.post("/auth/logout").status_code == 204
+    assert raw.ask(get)[0] == 401
+    bob.close()
+
+
+def test_a_close_is_heeded_behind_known_lines(ann: Person, raw: Raw) -> None:
+    get = request(ann, "GET /tasks/1")
+    assert raw.ask(get)[0] == raw.ask(get)[0] == 200
+    status, headers, _ = raw.ask(request(ann, "GET /tasks/1", b"", "connection: close"))
+    assert (status, headers["connection"]) == (200, "close")
+    assert raw.socket.recv(1) == b""
+
+
+@pytest.mark.parametrize("size", [1, 125 - 60, 126, 200, 65_300, 65_536, 70_000])
+def test_frames_of_every_length_arrive_whole(ann: Person, size: int) -> None:
+    with ann.listen() as listening:
+        sent = ann.http.post("/notifications", json={"user_ids": [ann.id], "message": "m" * size})
+        assert sent.status_code == 202
+        while (frame := receive(listening))["message"] != "m" * size:
+            assert frame["type"] == "notification"
+
+
+@pytest.mark.parametrize(("size", "head"), [
+    (125, b"\x81\x7d"), (126, b"\x81\x7e\x00\x7e"), (65_535, b"\x81\x7e\xff\xff"),
+    (65_536, b"\x81\x7f" + (65_536).to_bytes(8, "big")),
+])  # fmt: skip
+def test_the_head_of_a_frame_tells_its_length(size: int, head: bytes) -> None:
+    assert text_frame(b"x" * size) == head + b"x" * size
