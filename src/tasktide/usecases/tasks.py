@@ -35,9 +35,6 @@ ATTEMPTS = 5
 # Tasks made before the event loop gets a turn: about 2 ms of work.
 TURN = 200
 MOST_ERRORS = 100
-# Tasks of one submission that are put into the cache. A larger batch would only push out what is read more often;
-# who reads one of its tasks at once waits until it is stored.
-REMEMBERED = 10
 CANCELLED_JOBS = "jobs:cancelled"
 
 _decode = msgspec.json.Decoder(Task).decode
@@ -323,7 +320,7 @@ class Tasks:
             records.append(Record.of(events.TASK_INGESTED, str(task.performer_id or task.id), event))
         await self._log.append(records)
         self._accepted += 1
-        if len(made) <= REMEMBERED and (reserved is None or not reserved.is_resumed):
+        if reserved is None or not reserved.is_resumed:
             await self._remember(made)
         return made
 
