@@ -1,14 +1,18 @@
 """The short ways mean what the long ones mean."""
 
+import contextlib
 import json
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.server import Person, receive, serving
 from tasktide.interfaces.websocket.session import text_frame
+from tasktide.roles import server
 
 VARYING = {"x-request-id", "date", "ratelimit", "location"}
 
@@ -24,6 +28,12 @@ def ann(address: str) -> Iterator[Person]:
     person = Person(address, "ann")
     yield person
     person.close()
+
+
+@contextlib.contextmanager
+def serving_again() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as where:
+        yield where
 
 
 class Raw:
@@ -146,6 +156,35 @@ def test_a_close_is_heeded_behind_known_lines(ann: Person, raw: Raw) -> None:
     status, headers, _ = raw.ask(request(ann, "GET /tasks/1", b"", "connection: close"))
     assert (status, headers["connection"]) == (200, "close")
     assert raw.socket.recv(1) == b""
+
+
+def test_empty_lines_before_a_request_are_overlooked(ann: Person, raw: Raw) -> None:
+    raw.socket.sendall(b"\r\n")
+    with contextlib.suppress(TimeoutError):
+        raw.socket.settimeout(0.2)
+        raw.socket.recv(1)
+    raw.socket.settimeout(10)
+    assert raw.ask(request(ann, "GET /tasks/1"))[0] == 200
+    raw.socket.sendall(b"\r\n")
+    assert raw.ask(request(ann, "GET /tasks/1"))[0] == 200
+
+
+def test_lines_that_end_a_connection_end_it_each_time(ann: Person, address: str) -> None:
+    for _ in range(3):
+        connection = Raw(address)
+        status, headers, _ = connection.ask(request(ann, "GET /tasks/1", b"", "proxy-connection: close"))
+        assert (status, headers.get("connection")) == (200, "close")
+        connection.close()
+
+
+def test_a_client_that_never_finishes_a_head_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "HEAD_S", 0.5)
+        with serving_again() as address:
+            slow = Raw(address)
+            slow.socket.sendall(b"GET /tasks/1 HTT")
+            assert slow.socket.recv(1) == b""
+            slow.close()
 
 
 @pytest.mark.parametrize("size", [1, 125 - 60, 126, 200, 65_300, 65_536, 70_000])

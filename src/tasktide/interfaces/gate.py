@@ -190,7 +190,8 @@ class Body:
         return message
 
     def _late(self) -> HttpError:
-        return HttpError(408, f"The body did not arrive within {self._limit_s:g} s.")
+        # What comes of the body after all must not be taken for the next request.
+        return HttpError(408, f"The body did not arrive within {self._limit_s:g} s.", {"connection": "close"})
 
 
 class _Answer:

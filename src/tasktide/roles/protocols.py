@@ -20,6 +20,7 @@ _PASSING = {
     b"connection",
     b"expect",
     b"idempotency-key",
+    b"proxy-connection",
     b"if-match",
     b"if-none-match",
     b"traceparent",
@@ -80,12 +81,12 @@ class HeadProtocol(HttpToolsProtocol):
 
     _known: dict[bytes, Fields] = {}  # noqa: RUF012 - of all connections
     _is_open = False  # in the middle of a message, as the parser sees it
-    _is_new = True  # nothing has come yet
+    _waiting_since = 0.0  # for a request, on the loop's clock
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        is_free = not self._is_open and (self._is_new or self.cycle.response_complete)
-        self._is_new = False
+        cycle: RequestResponseCycle | None = self.cycle
+        is_free = not self._is_open and (cycle is None or cycle.response_complete)
         line = _LINE.match(data) if is_free else None
         end = data.find(END, line.end() - 2, HEAD_BYTES) if line else -1
         if line is None or end < 0:
@@ -100,6 +101,23 @@ class HeadProtocol(HttpToolsProtocol):
         super().data_received(data)
         if known is None and not self._is_open:
             self._learn(lines, len(data) - end - 4)
+
+    def connection_made(self, transport: Any) -> None:
+        """A client came."""
+        super().connection_made(transport)
+        self._waiting_since = self.loop.time()
+
+    def on_response_complete(self) -> None:
+        """An answer is out; the next request may come."""
+        self._waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def close_if_idle(self, longest_s: float) -> None:
+        """Hang up on a client that has not brought a whole head for so long; uvicorn's timer ends at the first byte."""
+        cycle: RequestResponseCycle | None = self.cycle
+        is_waiting = cycle is None or cycle.response_complete
+        if is_waiting and self.loop.time() - self._waiting_since > longest_s and not self.transport.is_closing():
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         """The parser sees the first byte of a message."""
@@ -144,6 +162,9 @@ class HeadProtocol(HttpToolsProtocol):
     def _learn(self, lines: bytes, length: int) -> None:
         scope: Any = self.scope
         # A message is learned from only if it was these lines and as many bytes as they announce, and nothing else.
+        cycle: RequestResponseCycle | None = self.cycle  # None: the connection became a WebSocket
+        if cycle is None or not cycle.keep_alive:
+            return
         if not scope or scope["http_version"] != "1.1" or scope["root_path"]:
             return
         headers = list(scope["headers"])

@@ -13,6 +13,8 @@ from tasktide.settings import Settings
 
 # Requests under way may finish within this time.
 DRAIN_S = 3
+# How long the head of a request may take to arrive.
+HEAD_S = 20.0
 
 
 class PortInUse(Exception):
@@ -50,12 +52,22 @@ class HttpServer:
         self._server = _Server(config)
         self._socket = bound
         self._task: asyncio.Task[None] | None = None
+        self._sweeper: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
         """Begin to accept; the task ends when the server stops."""
         if self._task is None:
             self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
+            self._sweeper = asyncio.create_task(self._sweep(), name="http-sweep")
         return self._task
+
+    async def _sweep(self) -> None:
+        """Hang up on those who never finish a head."""
+        while True:
+            await asyncio.sleep(HEAD_S / 4)
+            for connection in list(self._server.server_state.connections):
+                if isinstance(connection, HeadProtocol):
+                    connection.close_if_idle(HEAD_S)
 
     async def ready(self) -> None:
         """Return when connections are answered."""
@@ -66,6 +78,8 @@ class HttpServer:
     async def stop(self) -> None:
         """Stop accepting, let requests finish, close the rest; twice is fine."""
         self._server.should_exit = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         if self._task is not None:
             await asyncio.wait([self._task])
 
