@@ -35,9 +35,14 @@ def test_an_admin_is_one_command_away_beside_a_server_and_without(tmp_path: Path
             assert password
             with sign_in(program.address, email, password[1]) as client:
                 assert client.get("/auth/me").json()["role"] == "admin"
-        again = run(data, "admin", "me@example.org")
-        assert (again.returncode, again.stderr) == (1, "This email address is taken.\n")
-        assert run(data, "admin", "nonsense").returncode == 1
+        member = program.person("mia")
+        again = run(data, "admin", member.email)
+        password = re.search(r"password: (\S+)", again.stdout)
+        assert password
+        with sign_in(program.address, member.email, password[1]) as client:
+            assert client.get("/auth/me").json() | {"role": "admin"} == client.get("/auth/me").json()
+        wrong = run(data, "admin", "nonsense")
+        assert (wrong.returncode, wrong.stderr) == (1, "email must be an email address\n")
 
 
 @pytest.mark.parametrize("way", ["up", "seed", "beside"])
@@ -144,7 +149,13 @@ def test_a_load_says_in_one_line_why_it_cannot(tmp_path: Path) -> None:
         other = run(tmp_path / "data", "load", "--seconds", "1", "--token", "1:x", "--token", "2:y", PORT=port)
         assert (other.returncode, other.stderr.count("\n")) == (3, 1)
         assert run(tmp_path / "data", "load", "--sockets", "1", PORT=port).returncode == 2
-        assert run(tmp_path / "data", "load", "--token", "x", PORT=port).returncode == 2
+        for wrong in (("--token", "x"), ("--token", "²:y"), ("--url", "ftp://x"), ("--url", "http://x:99999"),
+                      ("--url", "http://[::1"), ("--record", "/nonexistent/x")):  # fmt: skip
+            done = run(tmp_path / "data", "load", "--seconds", "1", *wrong, PORT=port)
+            assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        elsewhere = run(tmp_path / "other", "load", "--seconds", "1", PORT=port)
+        assert (elsewhere.returncode, elsewhere.stderr.count("\n")) == (3, 1)
+        assert not (tmp_path / "other").exists(), "what only reads makes no folder"
 
 
 def test_data_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
@@ -174,3 +185,9 @@ def test_data_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
     left = sqlite3.connect(data / "tasktide.db")
     assert left.execute("SELECT count(*) FROM log_batches WHERE topic = 'task.ingested'").fetchone() == (0,)
     left.close()
+    for file in data.glob("submissions.db*"):
+        file.unlink()
+    for command in ("up", "verify", "token"):
+        refused = run(data, *([command, email] if command == "token" else [command]))
+        assert refused.returncode == 3
+        assert "is missing" in refused.stderr, refused.stderr

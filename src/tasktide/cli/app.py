@@ -13,7 +13,7 @@ from tasktide.cli import config, context, letters, logs, welcome
 from tasktide.cli.doctor import doctor
 from tasktide.cli.load import load
 from tasktide.cli.verify import verify
-from tasktide.domain.users import OPERATOR, Role, User
+from tasktide.domain.users import User
 from tasktide.roles import run as roles
 from tasktide.roles.server import PortInUse
 from tasktide.roles.table import ALL, ROLES
@@ -94,18 +94,15 @@ def admin(
     email: Annotated[str, typer.Argument(help="Whose account to make.")],
     name: Annotated[str, typer.Option(help="How they are called; by default as their address begins.")] = "",
 ) -> None:
-    """Make an admin's account, and print its password: the first thing to do, or the way back in."""
+    """Make an account, or one that exists, an admin's with a new password, and print that: the way in, and back in."""
     chosen = context.settings()
     password = secrets.token_urlsafe(12)
 
     async def work(ports: Ports) -> User:
-        users = usecases.users(ports, chosen)
-        user = await users.register(email, name or email.partition("@")[0] or email, password)
-        if user.role is not Role.ADMIN:
-            user = (await users.change_role(OPERATOR, user.id, Role.ADMIN)).user
-        return user
+        called = name or email.partition("@")[0] or email
+        return await usecases.users(ports, chosen).take_over(email, called, password)
 
-    made = context.on_engines(chosen, work)
+    made = context.on_engines(chosen, work, makes=True)
     typer.echo(f"email:    {made.email}\npassword: {password}")
 
 
@@ -130,7 +127,7 @@ def seed(json: Annotated[bool, typer.Option("--json", help="The accounts as JSON
         planted.append(await plant(platform, ports.clock.now()))
 
     if is_served(chosen):
-        context.on_engines(chosen, beside)
+        context.on_engines(chosen, beside, makes=True)
     else:
         context.run(alone())
     typer.echo(msgspec.json.encode(planted[0]) if json else welcome.logins(planted[0]))

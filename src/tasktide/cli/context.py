@@ -13,9 +13,9 @@ import uvloop
 from rich.console import Console
 
 from tasktide import settings as all_settings
-from tasktide.domain.errors import TasktideError
+from tasktide.domain.errors import Invalid, TasktideError
 from tasktide.settings import Settings, SettingsError
-from tasktide.wiring.ports import CannotStart, Ports, open_ports
+from tasktide.wiring.ports import CannotStart, Ports, has_data, open_ports
 
 T = TypeVar("T")
 
@@ -23,7 +23,8 @@ FAILED = 1
 MISUSED = 2
 CANNOT_START = 3
 
-out = Console()
+# Where no person looks, lines are not broken at the width of a terminal.
+out = Console(width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True)
 
 
@@ -52,12 +53,16 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             return runner.run(main)
     except CannotStart as reason:
         fail(str(reason), CANNOT_START)
+    except Invalid as wrong:
+        fail("; ".join(f"{one.field} {one.message}" for one in wrong.errors) or wrong.detail)
     except TasktideError as error:
         fail(error.detail)
 
 
-def on_engines(chosen: Settings, work: Callable[[Ports], Awaitable[T]]) -> T:
-    """Do something with the engines, beside a server or without one."""
+def on_engines(chosen: Settings, work: Callable[[Ports], Awaitable[T]], *, makes: bool = False) -> T:
+    """Do something with the engines, beside a server or without one; where there is no data, only what makes some."""
+    if not makes and not has_data(chosen):
+        fail(f"There is no data in {chosen.data_dir}: set TASKTIDE_DATA_DIR to the folder of a server.", CANNOT_START)
 
     async def main() -> T:
         async with open_ports(chosen, server=False) as ports:

@@ -1,6 +1,8 @@
 """`tasktide doctor`: what may be wrong on this machine, and what mends it."""
 
+import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -91,7 +93,7 @@ def _folder(folder: Path) -> Check:
     where = str(folder.resolve())
     if not folder.exists():
         parent = next(one for one in folder.resolve().parents if one.exists())
-        if os.access(parent, os.W_OK):
+        if parent.is_dir() and os.access(parent, os.W_OK):
             return Check("data folder", OK, f"{where} will be made")
         return Check("data folder", FAIL, f"{parent} cannot be written", "set TASKTIDE_DATA_DIR to another folder")
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
@@ -116,17 +118,17 @@ def _files(chosen: Settings) -> Iterator[Check]:
         yield Check("data", OK, "none yet")
         return
     try:
-        damage = context.run(_damage(chosen))
-    except typer.Exit:
-        yield Check("data", FAIL, "cannot be read", "stop the server, and put back the last backup of the data folder")
+        damage = asyncio.run(_damage(chosen))
+    except ports.CannotStart as reason:
+        yield Check("data", FAIL, str(reason), "do what it says; a damaged file: stop the server, put back a backup")
         return
     size = sum(file.stat().st_size for file in folder.glob("*.db*")) / 1024**2
     if damage:
         fix = "stop the server, and put back the last backup of the data folder"
-        yield Check("data", FAIL, "; ".join(damage[:3]), fix)
+        yield Check("data", FAIL, "; ".join(line.splitlines()[0][:100] for line in damage[:3]), fix)
     else:
         yield Check("data", OK, f"{size:,.0f} MiB, whole")
-    letters = context.run(_letters(chosen))
+    letters = asyncio.run(_letters(chosen))
     fix = "tasktide letters list" if letters else ""
     yield Check("dead letters", WARN if letters else OK, str(letters), fix)
     secret = folder / "jwt.secret"
@@ -151,17 +153,22 @@ def _port(chosen: Settings) -> Check:
         try:
             probe.bind((chosen.host, chosen.port))
         except OSError as error:
-            holder = chosen.data_dir / "server.lock"
-            if _is_ours(chosen):
-                return Check("port", OK, f"{where}: a Tasktide answers (process {holder.read_text().strip()})")
-            return Check("port", FAIL, f"{where}: {error.strerror}", "set PORT to another, or stop who listens there")
+            return _taken(chosen, where, error)
     return Check("port", OK, f"{where} is free")
 
 
-def _is_ours(chosen: Settings) -> bool:
-    holder = chosen.data_dir / "server.lock"
-    if not holder.exists():
-        return False
+def _taken(chosen: Settings, where: str, error: OSError) -> Check:
+    if error.errno != errno.EADDRINUSE:
+        return Check("port", FAIL, f"{where}: {error.strerror}", "set HOST to an address of this machine")
+    if not _is_tasktide(chosen):
+        return Check("port", FAIL, f"{where}: {error.strerror}", "set PORT to another, or stop who listens there")
+    if not ports.is_served(chosen):
+        return Check("port", FAIL, f"{where}: a Tasktide of another data folder answers", "set PORT to another")
+    holder = (chosen.data_dir / "server.lock").read_text().strip()
+    return Check("port", OK, f"{where}: this folder's server answers (process {holder})")
+
+
+def _is_tasktide(chosen: Settings) -> bool:
     try:
         with socket.create_connection((chosen.host, chosen.port), timeout=2) as client:
             client.sendall(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")

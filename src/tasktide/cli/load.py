@@ -1,9 +1,14 @@
 """`tasktide load`: how fast a running server is on this machine."""
 
 import asyncio
+import re
 import secrets
+import signal
+import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 import typer
@@ -17,7 +22,7 @@ from tasktide.load.plan import Account, Kind, Plan
 from tasktide.load.report import Report, Spread
 from tasktide.settings import Settings
 from tasktide.wiring import usecases
-from tasktide.wiring.ports import Ports
+from tasktide.wiring.ports import Ports, is_served
 
 
 def load(
@@ -33,7 +38,7 @@ def load(
         typer.Option(help="A token `<user id>:<token>` to send and listen with; repeat it. Default: own accounts."),
     ] = None,
     record: Annotated[
-        typer.FileTextWrite | None, typer.Option(help="Write the ids of accepted tasks here, for `verify`.")
+        Path | None, typer.Option(help="Write the ids of accepted tasks here, for `verify`.", dir_okay=False)
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
@@ -46,7 +51,7 @@ def load(
     if sockets == 1:
         context.fail("--sockets must be 0, or 2 and more: nobody is told of what they did themselves.", context.MISUSED)
     plan = Plan(
-        url=url or f"http://localhost:{chosen.port}",
+        url=_checked(url or f"http://localhost:{chosen.port}"),
         kind=kind,
         rate=rate,
         connections=connections,
@@ -54,27 +59,73 @@ def load(
         seconds=seconds,
         batch=1 if kind is Kind.READS else batch,
     )
-    accounts = _given(token) if token else context.on_engines(chosen, lambda ports: _enrol(ports, chosen, plan))
-
-    def note(body: bytes) -> None:
-        if record is not None:
-            answer = msgspec.json.decode(body)
-            record.write("".join(f"{one}\n" for one in answer.get("ids") or [answer["id"]]))
-
-    driver = Driver(plan, accounts, note if record is not None else None)
+    accounts = _given(token) if token else _own(chosen, plan)
+    ids: list[int] = []
+    if record is not None:
+        _write(record, ids)  # what cannot be written is said before anything is sent
+    driver = Driver(plan, accounts, None if record is None else lambda body: ids.extend(_ids_in(body)))
     try:
         report = context.run(_drive(driver, plan, is_shown=not json))
     except CannotDrive as reason:
         context.fail(str(reason), context.CANNOT_START)
+    finally:
+        if record is not None:
+            _write(record, ids)
     if json:
         typer.echo(msgspec.json.encode(report))
     else:
         _show(report)
-    if not report.is_whole:
+    if not report.is_whole or not report.accepted:
         raise typer.Exit(context.FAILED)
 
 
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and parts.path in {"", "/"}
+    except ValueError:
+        is_right = False
+    if not is_right:
+        context.fail(f"--url {url}: must be the address of a server, such as http://localhost:3000.", context.MISUSED)
+    return url.rstrip("/")
+
+
+def _own(chosen: Settings, plan: Plan) -> list[Account]:
+    """Accounts in the data folder of the server, which must be there."""
+    try:
+        socket.create_connection((plan.host, plan.port), timeout=5).close()
+    except OSError:
+        context.fail(f"There is no answer from {plan.url}.", context.CANNOT_START)
+    if not is_served(chosen):
+        folder = chosen.data_dir.resolve()
+        what = (
+            f"No server holds {folder}: set TASKTIDE_DATA_DIR to the folder of the one at {plan.url}, or give --token."
+        )
+        context.fail(what, context.CANNOT_START)
+    return context.on_engines(chosen, lambda ports: _enrol(ports, chosen, plan))
+
+
+def _ids_in(body: bytes) -> list[int]:
+    answer = msgspec.json.decode(body)
+    return list(answer.get("ids") or [answer["id"]])
+
+
+def _write(record: Path, ids: Sequence[int]) -> None:
+    try:
+        record.write_text("".join(f"{one}\n" for one in ids))
+    except OSError as error:
+        context.fail(f"--record {record}: {error.strerror}.", context.MISUSED if not ids else context.FAILED)
+
+
 async def _drive(driver: Driver, plan: Plan, *, is_shown: bool) -> Report:
+    """The run; Ctrl-C ends the sending, a second one the program."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        driver.stop()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
     if not is_shown or not context.is_terminal():
         return await driver.run()
     columns = (
@@ -100,7 +151,7 @@ def _given(tokens: Sequence[str]) -> list[Account]:
     accounts = []
     for one in tokens:
         user_id, _, token = one.partition(":")
-        if not user_id.isdigit() or not token:
+        if not re.fullmatch(r"[0-9]{1,16}", user_id) or not re.fullmatch(r"[A-Za-z0-9._~+/=-]+", token):
             context.fail("--token must be of the form <user id>:<token>.", context.MISUSED)
         accounts.append(Account(int(user_id), token))
     return accounts
@@ -131,7 +182,9 @@ def _show(report: Report) -> None:
     context.out.print(table)
     context.out.print(f"The driver used {report.driver_cpu:.0%} of a core.")
     if report.settle_s is not None:
-        context.out.print(f"Everything was stored and delivered {report.settle_s:.2f} s after the last answer.")
+        if report.kind != Kind.READS:
+            done = "stored and delivered" if report.expected else "stored"
+            context.out.print(f"Everything was {done} {report.settle_s:.2f} s after the last answer.")
     else:
         missing = report.expected - report.delivered
         context.err.print(f"[red]Not everything arrived: {missing:,} of {report.expected:,} are missing.[/red]")

@@ -1,5 +1,6 @@
 """`tasktide verify`: the proof that nothing was lost."""
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -16,7 +17,8 @@ from tasktide.wiring.ports import open_evidence
 
 def verify(
     accepted: Annotated[
-        typer.FileText | None, typer.Option(help="Ids that were accepted, one a line, as `load --record` writes them.")
+        Path | None,
+        typer.Option(help="Ids that were accepted, one a line, as `load --record` writes them.", dir_okay=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
 ) -> None:
@@ -24,10 +26,7 @@ def verify(
 
     Says what is missing, doubled or out of order for each task and user, and exits 1 if anything is.
     """
-    lines = [line.strip() for line in accepted or () if line.strip()]
-    if not all(line.isdigit() for line in lines):
-        context.fail("--accepted must hold one task id a line.", context.MISUSED)
-    ids = [TaskId(int(line)) for line in lines]
+    ids = _ids_in(accepted) if accepted else []
 
     async def main() -> Findings:
         with open_evidence(context.settings()) as evidence:
@@ -42,11 +41,22 @@ def verify(
         raise typer.Exit(context.FAILED)
 
 
+def _ids_in(accepted: Path) -> list[TaskId]:
+    try:
+        lines = accepted.read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        context.fail(f"--accepted {accepted}: {getattr(error, 'strerror', None) or 'is not text'}.", context.MISUSED)
+    if not all(line.isdigit() for line in lines):
+        context.fail("--accepted must hold one task id a line.", context.MISUSED)
+    return [TaskId(int(line)) for line in lines]
+
+
 def _show(findings: Findings, accepted: int) -> None:
     looked = f"{findings.tasks:,} tasks, {findings.events:,} events, {findings.notifications:,} notifications"
     context.out.print(f"Looked at {looked}" + (f" and {accepted:,} accepted ids." if accepted else "."))
     if findings.waiting:
-        context.out.print(f"{findings.waiting:,} records are still on their way.")
+        some = "1 record is" if findings.waiting == 1 else f"{findings.waiting:,} records are"
+        context.out.print(f"{some} still on the way.")
     if findings.is_clean:
         context.out.print("[green]Nothing is missing, doubled or out of order.[/green]")
         return

@@ -1,5 +1,7 @@
 """What `tasktide up` says when it is ready."""
 
+import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -69,4 +71,8 @@ def _to_try(started: Started) -> list[str]:
 def _program() -> str:
     """How this program was called, so that the lines work where they are read."""
     called = Path(sys.argv[0])
-    return "tasktide" if shutil.which("tasktide") or called.name != "tasktide" else str(called)
+    program = str(called) if called.name == "tasktide" and not shutil.which("tasktide") else "tasktide"
+    if called.name == "__main__.py":
+        program = f"{sys.executable} -m tasktide"
+    folder = os.environ.get("TASKTIDE_DATA_DIR")
+    return program if folder is None else f"TASKTIDE_DATA_DIR={shlex.quote(str(Path(folder).resolve()))} {program}"

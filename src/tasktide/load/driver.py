@@ -103,8 +103,15 @@ class Driver:
         )
 
     def _senders(self) -> Sequence[Account]:
-        # Only an admin may send direct notifications: the first account.
-        return self._accounts[:1] if self._plan.kind is Kind.NOTIFICATIONS else self._accounts
+        if self._plan.kind is Kind.NOTIFICATIONS:
+            return self._accounts[:1]  # only an admin may send direct notifications
+        if self._plan.kind is Kind.JOBS and self._listeners:
+            return self._listeners  # whoever made a job is told that it is done
+        return self._accounts
+
+    def stop(self) -> None:
+        """Send no more; what was accepted is waited for as ever."""
+        self._is_open = False
 
     async def _send(self, began: float, progress: Progress) -> None:
         """Until the time is up: at the rate, or as fast as answers come."""
@@ -115,7 +122,7 @@ class Driver:
             for connection in list(self._idle):
                 self._next(connection)
         offered, shown = 0, began
-        while (now := time.monotonic()) < until:
+        while self._is_open and (now := time.monotonic()) < until:
             if period_s:
                 while began + offered * period_s <= now:
                     self._offer(round((began + offered * period_s) * 1_000_000))

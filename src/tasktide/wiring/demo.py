@@ -102,7 +102,11 @@ async def is_empty(platform: Platform) -> bool:
 async def plant(platform: Platform, now: Timestamp) -> Demo:
     """Fill an empty workspace; Conflict when it is not. The pipelines must run, here or in a server beside."""
     if not await is_empty(platform):
-        raise Conflict("There are accounts already: a demo needs an empty data folder.", code="not_empty")
+        raise Conflict(
+            "There are accounts already, and a demo needs an empty data folder: set TASKTIDE_DATA_DIR to another, or "
+            "remove this one.",
+            code="not_empty",
+        )
     password = secrets.token_urlsafe(9)
     people: list[User] = [await platform.users.register(email, name, password) for email, name in PEOPLE]
     admin, *members = [_actor(user) for user in people]

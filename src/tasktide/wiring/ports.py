@@ -141,6 +141,11 @@ def engine_version() -> tuple[int, int, int]:
     return database.VERSION
 
 
+def has_data(settings: Settings) -> bool:
+    """Whether the data folder holds anything."""
+    return (settings.data_dir / DATABASE_FILE).is_file()
+
+
 def is_served(settings: Settings) -> bool:
     """Whether a server holds the data folder at this moment."""
     if not settings.data_dir.is_dir():
@@ -156,8 +161,11 @@ def is_served(settings: Settings) -> bool:
 def open_evidence(settings: Settings) -> Iterator[Evidence]:
     """What the data folder holds, for reading alone; CannotStart when there is nothing to read."""
     folder = settings.data_dir
-    if not (folder / SUBMISSIONS_FILE).is_file() or not (folder / DATABASE_FILE).is_file():
+    if not has_data(settings):
         raise CannotStart(f"There is no data in {folder}: set TASKTIDE_DATA_DIR to the folder of a server.")
+    if not (folder / SUBMISSIONS_FILE).is_file():
+        _check_submissions(folder)
+        raise CannotStart(f"The data in {folder} was written by an earlier version: run `tasktide migrate` first.")
     with _or_cannot_start(folder), evidence.evidence(folder / DATABASE_FILE, folder / SUBMISSIONS_FILE) as found:
         yield found
 
@@ -173,10 +181,22 @@ def _migrate(folder: Path) -> list[int]:
     main = str(folder / DATABASE_FILE)
     with contextlib.closing(database.connect(main)) as connection:
         applied = migrate.migrate(connection)
+    if not (folder / SUBMISSIONS_FILE).exists():
+        _check_submissions(folder)
     with contextlib.closing(database.connect(str(folder / SUBMISSIONS_FILE))) as connection:
         migrate.migrate(connection, migrate.SUBMISSIONS)
         migrate.adopt(connection, main, events.TASK_INGESTED)
     return applied
+
+
+def _check_submissions(folder: Path) -> None:
+    """CannotStart when submissions were kept in a file of their own, and it is gone."""
+    with contextlib.closing(database.connect(str(folder / DATABASE_FILE))) as connection:
+        if migrate.has_parted(connection, events.TASK_INGESTED):
+            raise CannotStart(
+                f"{folder / SUBMISSIONS_FILE} is missing, and with it what was accepted and not yet stored: "
+                "put it back. If it is gone for good, make an empty file of that name to go on without."
+            )
 
 
 @contextlib.contextmanager

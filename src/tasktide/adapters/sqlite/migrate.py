@@ -49,6 +49,11 @@ def adopt(connection: sqlite3.Connection, main: str, topic: str) -> None:
         connection.execute("DETACH main_file")
 
 
+def has_parted(connection: sqlite3.Connection, topic: str) -> bool:
+    """Whether ids of tasks were handed out and the main file does not hold their topic: another file does."""
+    return bool(connection.execute(SQL["parted"], (topic,)).fetchone()[0])
+
+
 def apply(connection: sqlite3.Connection, script: str) -> None:
     """Execute the statements of a script in the transaction that is open; `executescript` would end it."""
     statement = ""

@@ -47,6 +47,10 @@ DELETE FROM log_batches WHERE rowid IN (
     ORDER BY b.appended_at LIMIT 1000
 )
 
+-- name: parted
+-- Whether tasks were submitted and their topic is not in this file.
+SELECT EXISTS (SELECT 1 FROM id_leases WHERE name = 'tasks') AND NOT EXISTS (SELECT 1 FROM log_topics WHERE topic = ?)
+
 -- name: adoptable
 -- Whether the attached main file still holds a topic.
 SELECT EXISTS (SELECT 1 FROM main_file.log_topics WHERE topic = ?)
