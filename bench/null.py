@@ -42,6 +42,8 @@ class Yes(asyncio.Protocol):
 class Shouter(WSListener):
     """Sends frames as fast as they are taken."""
 
+    _is_gone = False
+
     def on_ws_frame(self, transport: WSTransport, _frame: WSFrame) -> None:
         """Signed in: begin."""
         transport.send(WSMsgType.TEXT, b'{"type":"authenticated","user_id":1,"cursor":0}')
@@ -49,13 +51,15 @@ class Shouter(WSListener):
 
     def on_ws_disconnected(self, _transport: WSTransport) -> None:
         """Gone."""
-        self._task.cancel()
+        self._is_gone = True
 
     async def _shout(self, transport: WSTransport) -> None:
         number = 0
         while True:
             now = time.monotonic_ns() // 1000
             for _ in range(SHOUTS):
+                if self._is_gone:
+                    return
                 number += 1
                 transport.send(WSMsgType.TEXT, SHOUT % (number, now))
             await asyncio.sleep(0.001)
