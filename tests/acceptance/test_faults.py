@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,7 +43,19 @@ def under_load(folder: Path, port: int, seconds: float, *kinds: tuple[str, ...])
             driver = Driver(folder, port, *kind, "--seconds", str(seconds), record=record if is_recorded else None)
             record.touch()
             drivers.append((stack.enter_context(driver), record))
+        signed_in(port, 20 * len(drivers))
         yield drivers
+
+
+def signed_in(port: int, sockets: int) -> None:
+    """Wait until so many live sockets are open: the load has begun."""
+    for _ in range(600):
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"accept": "text/plain"}).text
+        found = re.search(r'^tasktide_live_connections\{protocol="websocket"\} (\S+)', metrics, re.MULTILINE)
+        if found and float(found[1]) >= sockets:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the drivers did not sign in")
 
 
 def all_arrived(drivers: list[tuple[Driver, Path]]) -> int:
@@ -61,7 +74,6 @@ def test_twenty_kills_under_every_kind_of_load(tmp_path: Path) -> None:
     random, port, data = Random(7), free_port(), tmp_path / "data"
     with Program(data, PORT=str(port)) as program:
         with under_load(data, port, 45) as drivers:
-            time.sleep(4)
             for _ in range(KILLS):
                 time.sleep(random.uniform(0.1, 1.0))
                 program.kill()
@@ -77,7 +89,6 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
     port, data = free_port(), tmp_path / "data"
     with Program(data, PORT=str(port)) as program:
         with under_load(data, port, 14) as drivers:
-            time.sleep(4)
             for _ in range(3):
                 time.sleep(1.5)
                 assert program.stop(signal.SIGTERM) == 0
@@ -238,7 +249,7 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, hours: str) -> None:
     with Program(data, PORT=str(port), **faked) as program:
         ann = program.person("ann")
         with under_load(data, port, 10, KINDS[0], KINDS[2]) as drivers:
-            time.sleep(5)
+            time.sleep(2)
             clock.write_text(hours)
             all_arrived(drivers)
         done = ann.finished(ann.submit(payload="after")["id"])

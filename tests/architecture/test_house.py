@@ -57,7 +57,7 @@ def test_sql_lives_in_sql_files() -> None:
     assert found <= {"ids.py"}, "one statement, beside its only use"
 
 
-@pytest.mark.parametrize("noun", ["jobs", "letters", "log", "notifications", "replies", "tasks", "users"])
+@pytest.mark.parametrize("noun", ["evidence", "jobs", "letters", "log", "notifications", "replies", "tasks", "users"])
 def test_every_statement_is_used_by_its_name(noun: str) -> None:
     code = "".join(path.read_text() for path in SOURCES if "sqlite" in path.parts)
     for name in statements.load(noun):

@@ -148,13 +148,7 @@ def has_data(settings: Settings) -> bool:
 
 def is_served(settings: Settings) -> bool:
     """Whether a server holds the data folder at this moment."""
-    if not settings.data_dir.is_dir():
-        return False
-    try:
-        with lock.hold(settings.data_dir):
-            return False
-    except lock.DirectoryInUse:
-        return True
+    return settings.data_dir.is_dir() and lock.is_held(settings.data_dir)
 
 
 @contextlib.contextmanager
