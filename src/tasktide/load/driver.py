@@ -18,7 +18,8 @@ from tasktide.load.sockets import Ears
 TICK_S = 0.001
 POLL_S = 1.0
 # Nothing new for so long means that what is missing will not come.
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
+AWAY_S = 60.0
 ANSWER_S = 30.0
 OPEN_S = 60.0
 AGAIN_S = 0.25
@@ -224,6 +225,10 @@ class Driver:
             is_stored = stored_s is not None or (self._ears.reconnected > 0 and stored is not None)
             if is_stored and self._ears.heard >= wanted:
                 return stored_s, True
+            # A server that is away is waited for longer: it may be starting, and storing what it had accepted.
+            if stored is None and now - last_news < AWAY_S:
+                await asyncio.sleep(AGAIN_S)
+                continue
             if (stored or 0, self._ears.heard) != seen:
                 seen, last_news = (stored or 0, self._ears.heard), now
             if now - last_news > PATIENCE_S:
