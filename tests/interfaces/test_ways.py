@@ -177,6 +177,17 @@ def test_lines_that_end_a_connection_end_it_each_time(ann: Person, address: str)
         connection.close()
 
 
+def test_pages_of_other_origins_are_let_in_each_time(tmp_path: Path) -> None:
+    with serving(tmp_path, cors_origins=("https://example.org",)) as address:
+        cleo, connection = Person(address, "cleo"), Raw(address)
+        cleo.submit(title="x")
+        for _ in range(3):
+            status, headers, _ = connection.ask(request(cleo, "GET /tasks/1", b"", "origin: https://example.org"))
+            assert (status, headers.get("access-control-allow-origin")) == (200, "https://example.org")
+        connection.close()
+        cleo.close()
+
+
 def test_a_client_that_never_finishes_a_head_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(server, "HEAD_S", 0.5)

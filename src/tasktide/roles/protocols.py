@@ -23,6 +23,7 @@ _PASSING = {
     b"proxy-connection",
     b"if-match",
     b"if-none-match",
+    b"origin",  # the middleware for other origins puts its headers into the ordinary messages alone
     b"traceparent",
     b"transfer-encoding",
     b"upgrade",
