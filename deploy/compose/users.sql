@@ -1,0 +1,2 @@
+-- The database for users, beside the first shard's.
+CREATE DATABASE tasktide;
