@@ -15,6 +15,7 @@ _HEAD = b'{"type":"notification","id":'
 # Sockets that are opened at once, and how long one waits before it tries again.
 AT_ONCE = 50
 AGAIN_S = 0.25
+SIGN_IN_S = 30.0
 
 
 class Ears:
@@ -55,21 +56,10 @@ class _Ear:
         self.cursor: int | None = None
 
     async def keep_open(self, gate: asyncio.Semaphore) -> None:
-        is_first = True
         while True:
             try:
                 async with gate:
-                    transport, listener = await ws_connect(lambda: _Listener(self), self._ears.url)
-                    assert isinstance(listener, _Listener)  # noqa: S101 - what the factory makes
-                    hello = {"type": "authenticate", "token": self._account.token}
-                    if self.cursor is not None:
-                        hello["after"] = self.cursor  # type: ignore[assignment]
-                    transport.send(WSMsgType.TEXT, msgspec.json.encode(hello))
-                    await asyncio.wait([listener.signed_in, listener.gone], return_when=asyncio.FIRST_COMPLETED)
-                if listener.signed_in.done():
-                    self._ears.reconnected += not is_first
-                    is_first = False
-                    self.ready.set()
+                    transport, listener = await self._sign_in()
                 try:
                     await listener.gone
                 finally:
@@ -77,6 +67,24 @@ class _Ear:
             except (OSError, WSError, TimeoutError):
                 pass
             await asyncio.sleep(AGAIN_S)
+
+    async def _sign_in(self) -> tuple[WSTransport, "_Listener"]:
+        transport, listener = await ws_connect(lambda: _Listener(self), self._ears.url)
+        # A connection that ended during its handshake comes back without a listener, and as no error.
+        if not isinstance(listener, _Listener):
+            raise ConnectionResetError
+        hello = {"type": "authenticate", "token": self._account.token}
+        if self.cursor is not None:
+            hello["after"] = self.cursor  # type: ignore[assignment]
+        transport.send(WSMsgType.TEXT, msgspec.json.encode(hello))
+        waiting = [listener.signed_in, listener.gone]
+        await asyncio.wait(waiting, timeout=SIGN_IN_S, return_when=asyncio.FIRST_COMPLETED)
+        if not listener.signed_in.done():
+            transport.disconnect(graceful=False)
+            raise TimeoutError
+        self._ears.reconnected += self.ready.is_set()
+        self.ready.set()
+        return transport, listener
 
     def hear(self, payload: bytes) -> None:
         ears = self._ears
