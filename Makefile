@@ -11,13 +11,22 @@ export UV_SYSTEM_CERTS ?= 1
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: help up test check fmt clean lock docs bench profile soak
+.PHONY: help up stack up-distributed test check fmt clean lock docs bench profile soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 up: $(RUNTIME) ## Install if needed, then run everything in one process: http://localhost:3000
 	@$(BIN)/tasktide up
+
+stack: ## Install and start PostgreSQL, Kafka, RabbitMQ and Redis on this machine (deploy/native/stack says more)
+	@deploy/native/stack up
+	@deploy/native/stack env
+
+up-distributed: $(DEV) ## Run every role as a process of its own on the stack, in this terminal
+	@deploy/native/stack up
+	@export $$(deploy/native/stack env) PATH="$(CURDIR)/$(BIN):$$PATH"; \
+		exec $(BIN)/honcho -d . -f deploy/native/Procfile start -p $${PORT:-3000}
 
 test: $(DEV) ## Run all tests, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from tasktide.domain.rates import Tier, format_tiers, parse_tiers
+from tasktide.domain.users import is_email
 
 SECRET_BYTES = 32
+_POSTGRES = ("postgresql", "postgres")
 
 
 class SettingsError(Exception):
@@ -71,6 +74,44 @@ def _level(value: str) -> str:
     return value.lower()
 
 
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            is_right = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # whose text may hold a password
+            is_right = False
+        if not is_right:
+            begins = " or ".join(f"{one}://" for one in schemes)
+            raise ValueError(f"must be an address such as {schemes[0]}://host, beginning with {begins}")
+        return value
+
+    return parse
+
+
+def _urls(*schemes: str) -> Callable[[str], tuple[str, ...]]:
+    parse = _url(*schemes)
+    return lambda value: tuple(dict.fromkeys(parse(part) for part in _words(value)))
+
+
+def _brokers(value: str) -> str:
+    for part in _words(value):
+        host, colon, port = part.rpartition(":")
+        if not colon or not host or not port.isdecimal():
+            raise ValueError(f"{part!r} is not of the form host:port")
+    return ",".join(_words(value))
+
+
+def _public(value: str) -> str:
+    return _url("http", "https")(value).rstrip("/")
+
+
+def _email(value: str) -> str:
+    if not is_email(value):
+        raise ValueError("must be an email address")
+    return value
+
+
 def _words(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
@@ -83,8 +124,10 @@ def _show(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _setting(name: str, default: Any, parse: Callable[[str], Any], unit: str, about: str) -> Any:
-    metadata = {"name": name, "parse": parse, "unit": unit, "about": about}
+def _setting(
+    name: str, default: Any, parse: Callable[[str], Any], unit: str, about: str, *, is_secret: bool = False
+) -> Any:
+    metadata = {"name": name, "parse": parse, "unit": unit, "about": about, "is_secret": is_secret}
     return field(default=default, metadata=metadata)
 
 
@@ -100,10 +143,66 @@ class Settings:
     jwt_secret: str | None = _setting(
         "JWT_SECRET", None, _secret, f"text of {SECRET_BYTES} bytes or more",
         "Signs the tokens. Unset: one is made and kept in the data folder, readable by its owner alone.",
+        is_secret=True,
     )  # fmt: skip
     token_lifetime_s: int = _setting(
         "TOKEN_LIFETIME", 86_400, _whole(60, 31_536_000), "seconds", "How long a sign-in lasts."
     )
+    database_url: str | None = _setting(
+        "DATABASE_URL", None, _url(*_POSTGRES), "address",
+        "PostgreSQL for users and all that is kept once. Unset: SQLite in the data folder.", is_secret=True,
+    )  # fmt: skip
+    shard_urls: tuple[str, ...] = _setting(
+        "DB_SHARD_URLS", (), _urls(*_POSTGRES), "addresses",
+        "PostgreSQL databases for tasks and inboxes, comma separated. Unset: the one of DATABASE_URL.", is_secret=True,
+    )  # fmt: skip
+    database_connections: int = _setting(
+        "DB_CONNECTIONS", 10, _whole(3, 1_000), "connections", "Connections of a process to each database, at most."
+    )
+    kafka_brokers: str | None = _setting(
+        "KAFKA_BROKERS", None, _brokers, "host:port",
+        "Kafka for the event log, comma separated. Unset: tables in the data folder.",
+    )  # fmt: skip
+    kafka_prefix: str = _setting(
+        "KAFKA_PREFIX",
+        "",
+        _text,
+        "text",
+        "Put before the names of topics and groups, so that platforms share a cluster.",
+    )
+    kafka_partitions: int = _setting(
+        "KAFKA_PARTITIONS", 6, _whole(1, 1_000), "partitions",
+        "Of each topic when it is made: at most so many processes share the reading of one.",
+    )  # fmt: skip
+    kafka_replication: int = _setting(
+        "KAFKA_REPLICATION", 1, _whole(1, 10), "copies", "Of each topic when it is made; 3 where there are 3 brokers."
+    )
+    rabbitmq_url: str | None = _setting(
+        "RABBITMQ_URL", None, _url("amqp", "amqps"), "address",
+        "RabbitMQ for the delivery queue. Unset: a table of the database.", is_secret=True,
+    )  # fmt: skip
+    redis_url: str | None = _setting(
+        "REDIS_URL", None, _url("redis", "rediss"), "address",
+        "Redis for cache, rate limits, ids, sessions and push. Unset: this process's memory.", is_secret=True,
+    )  # fmt: skip
+    smtp_url: str | None = _setting(
+        "SMTP_URL", None, _url("smtp", "smtps", "smtp+starttls"), "address",
+        "The mail server. Unset: mail is written to the program's output.", is_secret=True,
+    )  # fmt: skip
+    mail_from: str = _setting(
+        "MAIL_FROM", "tasktide@localhost.localdomain", _email, "email address", "Who sends the mail."
+    )
+    public_url: str = _setting(
+        "PUBLIC_URL", "", _public, "address", "Where people reach the platform, for the links in mail."
+    )
+    job_lease_s: int = _setting(
+        "JOB_LEASE", 60, _whole(5, 86_400), "seconds",
+        "How long a worker that is not heard of keeps a job, where there may be several workers.",
+    )  # fmt: skip
+    health_port: int = _setting(
+        "HEALTH_PORT", 0, _whole(0, 65_535), "port",
+        "Where a process without the gateway answers /livez, /readyz and /metrics; 0: nowhere.",
+    )  # fmt: skip
     app: tuple[str, ...] = _setting(
         "TASKTIDE_APP",
         (),
@@ -221,7 +320,7 @@ def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settin
         try:
             values[one.name] = one.metadata["parse"](text)
         except ValueError as wrong:
-            mistakes.append(f"{name} {wrong}" if one.name == "jwt_secret" else f"{name}={text}: {wrong}")
+            mistakes.append(f"{name} {wrong}" if one.metadata["is_secret"] else f"{name}={text}: {wrong}")
     if mistakes:
         raise SettingsError(mistakes)
     return Settings(**values)
@@ -232,7 +331,7 @@ def describe(settings: Settings) -> list[Described]:
     described = []
     for one in fields(Settings):
         value = getattr(settings, one.name)
-        shown = "(set)" if one.name == "jwt_secret" and value else _show(value)
+        shown = "(set)" if one.metadata["is_secret"] and value else _show(value)
         meta = one.metadata
         described.append(Described(meta["name"], meta["unit"], _show(one.default), meta["about"], shown))
     return described

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.load import all_arrived, under_load
 from support.processes import Driver, Program, free_port, verified
 from support.server import Person
 
@@ -32,48 +32,10 @@ KINDS = (
 )
 
 
-@contextlib.contextmanager
-def under_load(folder: Path, port: int, seconds: float, *kinds: tuple[str, ...]) -> Iterator[list[tuple[Driver, Path]]]:
-    """All kinds of load at once, each with a record of what it saw accepted."""
-    with contextlib.ExitStack() as stack:
-        drivers = []
-        for number, kind in enumerate(kinds or KINDS):
-            record = folder.parent / f"accepted-{number}"
-            is_recorded = "notifications" not in kind
-            driver = Driver(folder, port, *kind, "--seconds", str(seconds), record=record if is_recorded else None)
-            record.touch()
-            drivers.append((stack.enter_context(driver), record))
-        signed_in(port, 20 * len(drivers))
-        yield drivers
-
-
-def signed_in(port: int, sockets: int) -> None:
-    """Wait until so many live sockets are open: the load has begun."""
-    for _ in range(600):
-        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"accept": "text/plain"}).text
-        found = re.search(r'^tasktide_live_connections\{protocol="websocket"\} (\S+)', metrics, re.MULTILINE)
-        if found and float(found[1]) >= sockets:
-            return
-        time.sleep(0.1)
-    raise AssertionError("the drivers did not sign in")
-
-
-def all_arrived(drivers: list[tuple[Driver, Path]]) -> int:
-    """Everything that was accepted came over the live sockets, once each and in order, in spite of all."""
-    accepted = 0
-    for driver, _ in drivers:
-        report = driver.report()
-        assert (report["doubled"], report["disordered"]) == (0, 0), report
-        assert report["settle_s"] is not None, report
-        assert report["accepted"] > 0, report
-        accepted += report["accepted"]
-    return accepted
-
-
 def test_twenty_kills_under_every_kind_of_load(tmp_path: Path) -> None:
     random, port, data = Random(7), free_port(), tmp_path / "data"
     with Program(data, PORT=str(port)) as program:
-        with under_load(data, port, 45) as drivers:
+        with under_load(data, port, 45, *KINDS) as drivers:
             for _ in range(KILLS):
                 time.sleep(random.uniform(0.1, 1.0))
                 program.kill()
@@ -88,7 +50,7 @@ def test_twenty_kills_under_every_kind_of_load(tmp_path: Path) -> None:
 def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
     port, data = free_port(), tmp_path / "data"
     with Program(data, PORT=str(port)) as program:
-        with under_load(data, port, 14) as drivers:
+        with under_load(data, port, 14, *KINDS) as drivers:
             for _ in range(3):
                 time.sleep(1.5)
                 assert program.stop(signal.SIGTERM) == 0

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from support import make
-from support.engines import open_engine
+from support.clock import FakeClock
+from support.engines import open_base
 from tasktide.adapters.sqlite import database
 from tasktide.adapters.sqlite.database import Database, Transaction
+from tasktide.adapters.sqlite.tasks import SqliteTasks
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.paging import TaskQuery
 
@@ -115,23 +117,25 @@ async def test_searches_hold_up_no_short_read_and_are_bounded(base: Database, mo
 
 
 async def test_a_full_disk_is_an_answer_and_passes(tmp_path: Path) -> None:
-    async with open_engine("sqlite-file", tmp_path) as engine:
-        pages = await engine.base.run(lambda tx: int(tx.value("PRAGMA page_count")))
-        await engine.base.run(lambda tx: tx.value(f"PRAGMA max_page_count = {pages + 40}"))
+    clock = FakeClock()
+    async with open_base("sqlite-file", tmp_path, clock) as (base, log):
+        store = SqliteTasks(base, log, clock)
+        pages = await base.run(lambda tx: int(tx.value("PRAGMA page_count")))
+        await base.run(lambda tx: tx.value(f"PRAGMA max_page_count = {pages + 40}"))
         stored: list[int] = []
         number = 0
         full: Unavailable | None = None
         while full is None:
             number += 1
             try:
-                await engine.tasks.insert([make.entry(make.task(number, description="x" * 5_000))])
+                await store.insert([make.entry(make.task(number, description="x" * 5_000))])
                 stored.append(number)
             except Unavailable as error:
                 full = error
         assert full.retry_after_s > 0
         assert stored
-        assert [task.id for task in await engine.tasks.find(TaskQuery(limit=1_000, descending=False))] == stored
-        await engine.base.run(lambda tx: tx.value("PRAGMA max_page_count = 100000"))
-        await engine.tasks.insert([make.entry(make.task(number))])
-        found = await engine.tasks.find(TaskQuery(limit=1_000, descending=False))
+        assert [task.id for task in await store.find(TaskQuery(limit=1_000, descending=False))] == stored
+        await base.run(lambda tx: tx.value("PRAGMA max_page_count = 100000"))
+        await store.insert([make.entry(make.task(number))])
+        found = await store.find(TaskQuery(limit=1_000, descending=False))
         assert [task.id for task in found] == [*stored, number]

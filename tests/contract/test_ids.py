@@ -3,10 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.engines import Engine, open_engine
+from support.engines import LASTING, Engine, open_engine
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -37,12 +38,13 @@ async def test_names_count_apart(engine: Engine) -> None:
     assert list(await engine.ids.take("users")) == [1]
 
 
-async def test_a_new_process_and_a_second_one_take_others(tmp_path: Path) -> None:
-    async with open_engine("sqlite-file", tmp_path) as first:
+@pytest.mark.parametrize("name", LASTING)
+async def test_a_new_process_and_a_second_one_take_others(tmp_path: Path, name: str) -> None:
+    async with open_engine(name, tmp_path) as first:
         taken = set(await first.ids.take("tasks", 4))
-        async with open_engine("sqlite-file", tmp_path) as second:
+        async with open_engine(name, tmp_path, again=True) as second:
             taken |= set(await second.ids.take("tasks", 4))
         taken |= set(await first.ids.take("tasks", 9))
-    async with open_engine("sqlite-file", tmp_path) as third:
+    async with open_engine(name, tmp_path, again=True) as third:
         taken |= set(await third.ids.take("tasks", 4))
     assert len(taken) == 21

@@ -8,7 +8,7 @@ from tasktide.domain.times import later
 
 
 def delivery(number: int) -> Delivery:
-    return Delivery(channel=Channel.EMAIL, notification=make.notification(number).notification)
+    return Delivery(channel=Channel.EMAIL, notification=make.notification(number))
 
 
 async def numbers(engine: Engine, limit: int = 10) -> list[int]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support.engines import Engine, open_engine
+from support.clock import FakeClock
+from support.engines import Engine, open_base, open_engine
 from tasktide.adapters.sqlite import log as sqlite_log
 from tasktide.domain.times import later
 from tasktide.ports.log import Record
@@ -104,12 +105,13 @@ async def test_trim_keeps_what_a_reader_that_never_ran_must_read(engine: Engine)
     assert await engine.log.trim(later(engine.clock.now(), 1)) == 1
 
 
-async def test_a_damaged_batch_is_one_record_that_nobody_can_decode(engine: Engine) -> None:
-    await engine.log.append(records(1, 1))
-    await engine.log.append(records(2, 3))
-    damage = "UPDATE log_batches SET body = ? WHERE last_offset = 1"
-    await engine.base.run(lambda tx: tx.execute(damage, (b"\xc1garbage",)))
-    found = await engine.log.reader(TOPIC, "a").read(10, 0)
+async def test_a_damaged_batch_is_one_record_that_nobody_can_decode(tmp_path: Path) -> None:
+    async with open_base("sqlite-file", tmp_path, FakeClock()) as (base, log):
+        await log.append(records(1, 1))
+        await log.append(records(2, 3))
+        damage = "UPDATE log_batches SET body = ? WHERE last_offset = 1"
+        await base.run(lambda tx: tx.execute(damage, (b"\xc1garbage",)))
+        found = await log.reader(TOPIC, "a").read(10, 0)
     assert [one.value for one in found] == [b"\xc1garbage", b"value-2", b"value-3"]
 
 

@@ -83,7 +83,7 @@ async def test_limits_forget_the_key_not_seen_for_longest() -> None:
 
 async def test_push_reaches_each_listener_in_order() -> None:
     push = MemoryPush()
-    one, two = push.subscribe(["a"]), push.subscribe(["a", "b"])
+    one, two = await push.subscribe(["a"]), await push.subscribe(["a", "b"])
     await push.publish([Message("a", b"1", 1), Message("b", b"2", 2), Message("c", b"3", 3), Message("a", b"4", 4)])
     assert [m.cursor for m in await one.read() or ()] == [1, 4]
     assert [m.cursor for m in await two.read() or ()] == [1, 2, 4]
@@ -95,7 +95,7 @@ async def test_push_reaches_each_listener_in_order() -> None:
 
 async def test_a_loss_is_announced_once_and_the_publisher_never_waits() -> None:
     push = MemoryPush(buffer=3)
-    slow = push.subscribe(["a"])
+    slow = await push.subscribe(["a"])
     for number in range(10):
         await push.publish([Message("a", b"", number)])
     assert await slow.read() is None
@@ -105,7 +105,7 @@ async def test_a_loss_is_announced_once_and_the_publisher_never_waits() -> None:
 
 async def test_reading_waits_for_a_message() -> None:
     push = MemoryPush()
-    listener = push.subscribe(["a"])
+    listener = await push.subscribe(["a"])
     reading = asyncio.create_task(listener.read())
     await asyncio.sleep(0)
     assert not reading.done()

@@ -1,5 +1,7 @@
 """What happens because time passes, on a clock that the test moves."""
 
+from random import Random
+
 from support import make
 from support.engines import Engine
 from support.pipelines import delivery_desk
@@ -22,11 +24,13 @@ def schedule(engine: Engine) -> Schedule:
         replies=engine.replies,
         sessions=engine.sessions,
         clock=engine.clock,
+        random=Random(1),
         log_retention_s=100,
     )
 
 
 async def logged(engine: Engine, topic: str) -> list[str]:
+    await engine.settle()
     return [events.decode(topic, one.value).id for one in await engine.log.reader(topic, "test").read(1_000, 0)]
 
 
@@ -79,6 +83,7 @@ async def test_sweeping_forgets_what_is_over(engine: Engine) -> None:
     now = engine.clock.now()
     await engine.replies.claim("k", b"d", 1, later(now, 10))
     await Ingest(store=engine.tasks, clock=engine.clock).receive([make.submission(make.task(1))])
+    await engine.settle()
     fanout = engine.log.reader(events.TASK_EVENTS, "fanout")
     await fanout.commit((await fanout.read(10, 0))[-1].position)
     engine.clock.advance(101)
@@ -105,7 +110,7 @@ async def test_a_delivery_is_tried_later_each_time_and_is_the_same_mail(engine: 
     await engine.users.add(make.account(1))
     post = Post(refusals=2)
     desk = delivery_desk(engine, post)
-    await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7).notification)])
+    await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7))])
     for wait_s in (1.1, 5.5):
         assert await desk.deliver() == (1, 0)
         assert await desk.deliver() == (0, 0)
@@ -122,7 +127,7 @@ async def test_a_delivery_that_nobody_takes_is_a_dead_letter_after_its_last_try_
     await engine.users.add(make.account(1))
     post = Post(refusals=6)
     desk = delivery_desk(engine, post)
-    await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7).notification)])
+    await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7))])
     outcomes = []
     for _ in range(7):
         outcomes.append(await desk.deliver())
@@ -146,7 +151,7 @@ async def test_one_bad_delivery_does_not_stop_its_neighbours(engine: Engine) -> 
     await engine.users.add(make.account(1))
     post = Post(refusals=0)
     desk = delivery_desk(engine, post)
-    told = [make.notification(1, user_id=99).notification, make.notification(2).notification]
+    told = [make.notification(1, user_id=99), make.notification(2)]
     await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=one) for one in told])
     assert await desk.deliver() == (2, 0)
     assert [mail.message_id for mail in post.sent] == ["<notification-2@tasktide>"]

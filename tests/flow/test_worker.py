@@ -15,17 +15,17 @@ from msgspec import Raw
 
 from support import make
 from support.engines import Engine
-from support.pipelines import processing, worker
+from support.pipelines import ECHO, processing, worker
 from tasktide.domain import events, tasks
+from tasktide.domain.errors import Unavailable
 from tasktide.domain.handlers import Context, Handler
-from tasktide.domain.tasks import Status, Task
+from tasktide.domain.tasks import WORKER_DIED, Status, Task
 from tasktide.pipelines import process
 from tasktide.pipelines.process import Worker
-from tasktide.pipelines.waiting import WaitingRoom
+from tasktide.pipelines.waiting import WaitingRoom, Watermark
 from tasktide.ports.log import Record, Stored
 from tasktide.ports.push import Message
 from tasktide.ports.tasks import Change
-from tasktide.usecases.processing import WORKER_DIED
 
 
 def handlers(**functions: Callable[..., Any]) -> dict[str, Handler]:
@@ -188,13 +188,14 @@ async def test_a_plain_function_runs_beside_the_event_loop(engine: Engine) -> No
 async def test_a_failing_job_waits_longer_each_time_and_ends_with_its_error(engine: Engine) -> None:
     job = make.task(1, handler="bad", max_attempts=3)
     waits = []
-    async with running(engine, handlers(bad=raises)):
+    async with running(engine, handlers(bad=raises)) as started:
         await submit(engine, job)
         for attempt in (1, 2):
 
             async def is_waiting(attempt: int = attempt) -> bool:
                 task = await current(engine, 1)
-                return task.status is Status.PENDING and task.attempts == attempt
+                # An order that comes while the worker still has the last attempt in its hands is put off.
+                return task.status is Status.PENDING and task.attempts == attempt and not started._running
 
             await until(is_waiting)
             task = await current(engine, 1)
@@ -522,3 +523,33 @@ async def test_the_oldest_orders_can_be_given_back() -> None:
     assert [one.position for one in room.evict_oldest()] == [0, 1, 2]
     assert [one.position for one in room.take(10, lambda _: 5)] == [4, 3]
     assert len(room) == 0
+
+
+def test_a_record_that_is_read_again_before_it_is_behind_us_counts_once() -> None:
+    watermark = Watermark()
+    assert [watermark.begin(position) for position in (1, 7, 7, 9)] == [True, True, False, True]
+    for position in (7, 7, 9, 1):
+        watermark.done(position)
+    assert (watermark.position, len(watermark)) == (9, 0)
+    assert watermark.begin(7)
+
+
+async def test_a_claim_that_was_not_told_of_its_success_finds_what_it_began(engine: Engine) -> None:
+    job = make.task(1, handler="echo")
+    await engine.tasks.insert([make.entry(job)])
+    working = processing(engine, ECHO)
+    work = events.work(job, make.NOW).data
+    commit = engine.tasks.commit
+
+    async def not_told(changes: Any) -> Any:
+        await commit(changes)
+        raise Unavailable("store", "the answer was lost")
+
+    working._store.commit = not_told  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await working.claim([work])
+    working._store.commit = commit  # type: ignore[method-assign]
+    [attempt] = await working.claim([work])
+    assert (attempt.task.id, attempt.task.attempts) == (1, 1)
+    assert await processing(engine, ECHO).claim([work]) == [], "nobody else takes it"
+    assert await working.claim([work]) == [], "nor we again"

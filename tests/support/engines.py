@@ -1,14 +1,32 @@
 """The engines under contract: each opens all stores on fresh data."""
 
+import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import asyncpg
+
+from support import stack
 from support.clock import FakeClock
 from tasktide.adapters.memory.cache import MemoryCache
 from tasktide.adapters.memory.push import MemoryPush
+from tasktide.adapters.postgres import migrate as postgres_migrate
+from tasktide.adapters.postgres import shards as postgres_shards
+from tasktide.adapters.postgres.database import Database as Postgres
+from tasktide.adapters.postgres.ids import PostgresIds
+from tasktide.adapters.postgres.jobs import PostgresJobs
+from tasktide.adapters.postgres.letters import PostgresLetters
+from tasktide.adapters.postgres.moves import Moves
+from tasktide.adapters.postgres.notifications import PostgresNotifications
+from tasktide.adapters.postgres.outbox import PostgresOutbox
+from tasktide.adapters.postgres.replies import PostgresReplies
+from tasktide.adapters.postgres.tasks import PostgresTasks
+from tasktide.adapters.postgres.users import PostgresPreferences, PostgresSessions, PostgresUsers
+from tasktide.adapters.prometheus.metrics import PrometheusMetrics
 from tasktide.adapters.sqlite import database, migrate
 from tasktide.adapters.sqlite.database import MEMORY, Database
 from tasktide.adapters.sqlite.ids import SqliteIds
@@ -19,6 +37,8 @@ from tasktide.adapters.sqlite.notifications import SqliteNotifications
 from tasktide.adapters.sqlite.replies import SqliteReplies
 from tasktide.adapters.sqlite.tasks import SqliteTasks
 from tasktide.adapters.sqlite.users import SqlitePreferences, SqliteSessions, SqliteUsers
+from tasktide.pipelines import relay
+from tasktide.pipelines.relay import Relay
 from tasktide.ports.cache import Cache
 from tasktide.ports.ids import Ids
 from tasktide.ports.jobs import Jobs
@@ -30,15 +50,28 @@ from tasktide.ports.replies import Replies
 from tasktide.ports.tasks import TaskStore
 from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
 
-ENGINES = ("sqlite-memory", "sqlite-file")
+_HANGING = ("task_observers", "task_labels", "task_history")
+ENGINES = ("sqlite-memory", "sqlite-file", "postgres")
+# Those that find their data again when they are opened anew.
+LASTING = ("sqlite-file", "postgres")
+
+
+@dataclass
+class Interposed:
+    """What is awaited before each write of the stores: it may fail, or never end."""
+
+    before: Callable[[], Awaitable[None]] | None = None
+
+    async def __call__(self) -> None:
+        if self.before is not None:
+            await self.before()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """One engine's stores, and its clock."""
+    """One engine's stores, and its clock. `query` asks the stores in SQL."""
 
     clock: FakeClock
-    base: Database
     tasks: TaskStore
     users: UserStore
     sessions: SessionStore
@@ -51,39 +84,173 @@ class Engine:
     ids: Ids
     cache: Cache
     push: Push
+    query: Callable[[str], Awaitable[list[tuple[Any, ...]]]]
+    interposed: Interposed
+    outboxes: list[Postgres] = field(default_factory=list)
+
+    async def settle(self) -> None:
+        """Return when the log has what the stores have to say."""
+        for one in self.outboxes:
+            while await one.value("SELECT EXISTS (SELECT 1 FROM outbox)"):
+                await asyncio.sleep(0.001)
 
 
 @contextlib.asynccontextmanager
-async def open_engine(name: str, folder: Path, clock: FakeClock | None = None) -> AsyncIterator[Engine]:
-    """An engine on a folder; opened twice on the same folder, a file engine finds its data again."""
+async def open_engine(
+    name: str, folder: Path, clock: FakeClock | None = None, *, again: bool = False
+) -> AsyncIterator[Engine]:
+    """An engine on a folder, empty at first; opened `again`, a lasting engine has its data still."""
     clock = clock or FakeClock()
+    opened = _postgres(folder, clock, again=again) if name == "postgres" else _sqlite(name, folder, clock)
+    async with opened as engine:
+        yield engine
+
+
+@contextlib.asynccontextmanager
+async def open_base(name: str, folder: Path, clock: FakeClock) -> AsyncIterator[tuple[Database, SqliteLog]]:
+    """The embedded database and log alone."""
     base = _open(name, folder)
     # As in production, submissions have a file of their own; in memory there is one for all.
     submissions = None if name == "sqlite-memory" else _open_file(folder / "submissions.db", migrate.SUBMISSIONS)
     if name == "sqlite-memory":
         await base.run(lambda tx: _script(tx.connection))
-    log = SqliteLog(base, clock, submissions)
     try:
-        yield Engine(
-            clock=clock,
-            base=base,
-            tasks=SqliteTasks(base, log, clock),
-            users=SqliteUsers(base),
-            sessions=SqliteSessions(base),
-            preferences=SqlitePreferences(base),
-            notifications=SqliteNotifications(base),
-            log=log,
-            letters=SqliteLetters(base, log),
-            jobs=SqliteJobs(base, clock),
-            replies=SqliteReplies(base, clock),
-            ids=SqliteIds(base, block=10),
-            cache=MemoryCache(clock),
-            push=MemoryPush(),
-        )
+        yield base, SqliteLog(base, clock, submissions)
     finally:
         if submissions is not None:
             await submissions.close()
         await base.close()
+
+
+@contextlib.asynccontextmanager
+async def _sqlite(name: str, folder: Path, clock: FakeClock) -> AsyncIterator[Engine]:
+    async with open_base(name, folder, clock) as (base, log):
+        ids = SqliteIds(base, block=10)
+        interposed = Interposed()
+        _guard_embedded(base, interposed)
+
+        async def query(sql: str) -> list[tuple[Any, ...]]:
+            return await base.read(lambda tx: tx.execute(sql).fetchall())
+
+        yield Engine(
+            clock=clock,
+            tasks=SqliteTasks(base, log, clock),
+            users=SqliteUsers(base),
+            sessions=SqliteSessions(base),
+            preferences=SqlitePreferences(base),
+            notifications=SqliteNotifications(base, lambda count: ids.take("notifications", count)),
+            log=log,
+            letters=SqliteLetters(base, log),
+            jobs=SqliteJobs(base, clock),
+            replies=SqliteReplies(base, clock),
+            ids=ids,
+            cache=MemoryCache(clock),
+            push=MemoryPush(),
+            query=query,
+            interposed=interposed,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _postgres(folder: Path, clock: FakeClock, *, again: bool) -> AsyncIterator[Engine]:
+    async with contextlib.AsyncExitStack() as exits:
+        base, *databases = [await _test_database(url) for url in _urls()]
+        for one in (base, *databases):
+            exits.push_async_callback(one.close)
+        if not again:
+            await _empty(base, databases)
+        shards = await postgres_shards.open_shards(base, databases)
+        log_base, log = await exits.enter_async_context(open_base("sqlite-file", folder, clock))
+        interposed = Interposed()
+        _guard_embedded(log_base, interposed)
+        for one in (base, *databases):
+            _guard(one, interposed)
+        moves = Moves(shards, clock)
+        exits.push_async_callback(moves.close)
+        ids = PostgresIds(base, block=10)
+        relay.WAIT_S = 0.02
+        relays = [
+            Relay(outbox=PostgresOutbox(database, str(n)), log=log, metrics=PrometheusMetrics())
+            for n, database in enumerate(databases)
+        ]
+        for running in relays:
+            running.start()
+            exits.push_async_callback(running.stop)
+
+        async def query(sql: str) -> list[tuple[Any, ...]]:
+            asked = databases if "FROM notifications" in sql else [base]
+            parts = [await one.fetch(sql) for one in asked]
+            return sorted(tuple(row) for part in parts for row in part)
+
+        yield Engine(
+            clock=clock,
+            tasks=PostgresTasks(shards, clock, moves),
+            users=PostgresUsers(base),
+            sessions=PostgresSessions(base),
+            preferences=PostgresPreferences(base),
+            notifications=PostgresNotifications(shards, lambda count: ids.next("notifications", count)),
+            log=log,
+            letters=PostgresLetters(base, log),
+            jobs=PostgresJobs(base, clock),
+            replies=PostgresReplies(base, clock),
+            ids=ids,
+            cache=MemoryCache(clock),
+            push=MemoryPush(),
+            query=query,
+            interposed=interposed,
+            outboxes=databases,
+        )
+
+
+def _urls() -> list[str]:
+    """Databases of our own on the stack's servers: for users, and for three shards."""
+    found = stack.variables()
+    return [found["DATABASE_URL"] + "_test", *(url + "_test" for url in found["DB_SHARD_URLS"].split(","))]
+
+
+async def _test_database(url: str) -> Postgres:
+    server, _, name = url.rpartition("/")
+    connection = await asyncpg.connect(f"{server}/postgres")
+    try:
+        with contextlib.suppress(asyncpg.DuplicateDatabaseError):
+            await connection.execute(f"CREATE DATABASE {name}")
+            await connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")  # what is here may be lost
+    finally:
+        await connection.close()
+    return Postgres(url, connections=6)
+
+
+async def _empty(base: Postgres, databases: list[Postgres]) -> None:
+    await postgres_migrate.migrate(base, postgres_migrate.USERS)
+    for table in ("id_leases", "users", "sessions", "preferences", "deliveries", "dead_letters", "replies", "slot_map"):
+        await base.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+    for one in databases:
+        await postgres_migrate.migrate(one, postgres_migrate.SHARD)
+        for table in (*_HANGING, "tasks", "task_tombstones", "notifications", "outbox"):
+            await one.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        await one.execute("UPDATE task_totals SET done = 0, processing_ms = 0")
+
+
+def _guard_embedded(base: Database, interposed: Interposed) -> None:
+    run = base.run
+
+    async def guarded(work: Any) -> Any:
+        await interposed()
+        return await run(work)
+
+    base.run = guarded  # type: ignore[method-assign]
+
+
+def _guard(one: Postgres, interposed: Interposed) -> None:
+    using = one.using
+
+    @contextlib.asynccontextmanager
+    async def guarded() -> AsyncIterator[Any]:
+        await interposed()
+        async with using() as raw:
+            yield raw
+
+    one.using = guarded  # type: ignore[method-assign]
 
 
 def _open(name: str, folder: Path) -> Database:

@@ -44,9 +44,10 @@ def account(number: int, **values: object) -> Account:
     return Account(user=msgspec.structs.replace(user, **values), password_hash="hash")
 
 
-def notification(number: int, user_id: int = 1, event_id: str | None = None) -> NewNotification:
-    made = Notification(
-        id=NotificationId(number), user_id=UserId(user_id), kind=Kind.MESSAGE, message=f"Message {number}",
-        created_at=NOW,
-    )  # fmt: skip
-    return NewNotification(made, event_id or f"event-{number}")
+def notification(number: int, user_id: int = 1) -> Notification:
+    return told(number, user_id).numbered(NotificationId(number))
+
+
+def told(number: int, user_id: int = 1, event_id: str | None = None) -> NewNotification:
+    """A notification that the store has yet to number."""
+    return NewNotification(UserId(user_id), event_id or f"event-{number}", Kind.MESSAGE, None, f"Message {number}", NOW)

@@ -18,8 +18,10 @@ from tasktide.roles import run as roles
 from tasktide.roles.server import PortInUse
 from tasktide.roles.table import ALL, ROLES
 from tasktide.wiring import handlers, usecases
+from tasktide.wiring.data import migrate_data
 from tasktide.wiring.demo import Demo, plant
-from tasktide.wiring.ports import Ports, is_served, migrate_data
+from tasktide.wiring.embedded import is_served
+from tasktide.wiring.ports import Ports
 
 app = typer.Typer(
     name="tasktide",
@@ -73,11 +75,7 @@ def run(
 def migrate() -> None:
     """Bring the data's schema up to date; `up` and `run` do it too."""
     chosen = context.settings()
-
-    async def main() -> list[int]:
-        return await asyncio.to_thread(migrate_data, chosen)
-
-    applied = context.run(main())
+    applied = context.run(migrate_data(chosen))
     typer.echo(f"Applied {', '.join(map(str, applied))}." if applied else "The schema is up to date.")
 
 

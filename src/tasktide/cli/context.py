@@ -15,7 +15,8 @@ from rich.console import Console
 from tasktide import settings as all_settings
 from tasktide.domain.errors import Invalid, TasktideError
 from tasktide.settings import Settings, SettingsError
-from tasktide.wiring.ports import CannotStart, Ports, has_data, open_ports
+from tasktide.wiring.embedded import CannotStart, has_data
+from tasktide.wiring.ports import Ports, open_ports
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from rich.table import Table
 from tasktide import __version__
 from tasktide.cli import context
 from tasktide.settings import Settings
-from tasktide.wiring import ports
+from tasktide.wiring import data, embedded
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 LEAST_SQLITE = (3, 38, 0)
@@ -66,11 +66,12 @@ def _examine(chosen: Settings) -> Iterator[Check]:
     yield _folder(chosen.data_dir)
     yield _disk(chosen.data_dir)
     yield from _files(chosen)
+    yield from _engines(chosen)
     yield _port(chosen)
 
 
 def _sqlite() -> Check:
-    version = ports.engine_version()
+    version = embedded.engine_version()
     seen = f"SQLite {'.'.join(map(str, version))}"
     if version < LEAST_SQLITE:
         return Check("sqlite", FAIL, seen, "install a Python with SQLite 3.38 or later")
@@ -114,12 +115,12 @@ def _disk(folder: Path) -> Check:
 
 def _files(chosen: Settings) -> Iterator[Check]:
     folder = chosen.data_dir
-    if not (folder / ports.DATABASE_FILE).exists():
+    if not (folder / embedded.DATABASE_FILE).exists():
         yield Check("data", OK, "none yet")
         return
     try:
         damage = asyncio.run(_damage(chosen))
-    except ports.CannotStart as reason:
+    except embedded.CannotStart as reason:
         yield Check("data", FAIL, str(reason), "do what it says; a damaged file: stop the server, put back a backup")
         return
     size = sum(file.stat().st_size for file in folder.glob("*.db*")) / 1024**2
@@ -136,13 +137,22 @@ def _files(chosen: Settings) -> Iterator[Check]:
         yield Check("signing secret", FAIL, f"{secret} can be read by others", f"chmod 600 {secret}")
 
 
+def _engines(chosen: Settings) -> Iterator[Check]:
+    """Those that the settings name, each asked once."""
+    for variable, problem in asyncio.run(data.ask_engines(chosen)).items():
+        if problem is None:
+            yield Check(variable, OK, "answers")
+        else:
+            yield Check(variable, FAIL, problem, f"start it, or set {variable} to where it is")
+
+
 async def _damage(chosen: Settings) -> list[str]:
-    with ports.open_evidence(chosen) as evidence:
+    with embedded.embedded_evidence(chosen) as evidence:
         return list(await evidence.damage())
 
 
 async def _letters(chosen: Settings) -> int:
-    with ports.open_evidence(chosen) as evidence:
+    with embedded.embedded_evidence(chosen) as evidence:
         return len((await evidence.exceptions()).parked)
 
 
@@ -162,7 +172,7 @@ def _taken(chosen: Settings, where: str, error: OSError) -> Check:
         return Check("port", FAIL, f"{where}: {error.strerror}", "set HOST to an address of this machine")
     if not _is_tasktide(chosen):
         return Check("port", FAIL, f"{where}: {error.strerror}", "set PORT to another, or stop who listens there")
-    if not ports.is_served(chosen):
+    if not embedded.is_served(chosen):
         return Check("port", FAIL, f"{where}: a Tasktide of another data folder answers", "set PORT to another")
     holder = (chosen.data_dir / "server.lock").read_text().strip()
     return Check("port", OK, f"{where}: this folder's server answers (process {holder})")

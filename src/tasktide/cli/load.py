@@ -22,7 +22,8 @@ from tasktide.load.plan import Account, Kind, Plan
 from tasktide.load.report import Report, Spread
 from tasktide.settings import Settings
 from tasktide.wiring import usecases
-from tasktide.wiring.ports import Ports, is_served
+from tasktide.wiring.embedded import is_served
+from tasktide.wiring.ports import Ports
 
 
 def load(

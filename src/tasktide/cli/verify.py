@@ -12,7 +12,7 @@ from tasktide.cli import context
 from tasktide.domain.findings import Findings
 from tasktide.domain.ids import TaskId
 from tasktide.usecases.verify import Verification
-from tasktide.wiring.ports import open_evidence
+from tasktide.wiring.data import open_evidence
 
 
 def verify(
@@ -29,8 +29,8 @@ def verify(
     ids = _ids_in(accepted) if accepted else []
 
     async def main() -> Findings:
-        with open_evidence(context.settings()) as evidence:
-            return await Verification(evidence).run(ids)
+        async with open_evidence(context.settings()) as evidence:
+            return await Verification(evidence.log, evidence.stores).run(ids)
 
     findings = context.run(main())
     if json:

@@ -13,6 +13,7 @@ from tasktide.domain.times import EPOCH, NEVER, Timestamp, later
 DEFAULT_HANDLER = "reverse"
 DEFAULT_MAX_ATTEMPTS = 3
 NULL = Raw(b"null")
+WORKER_DIED = "The worker died while running it."
 
 
 class Status(StrEnum):
@@ -158,7 +159,7 @@ def alarms(
     """When to wake and when to remind after an edit; UNSET: as it was."""
     wake: Timestamp | UnsetType | None = UNSET
     remind: Timestamp | UnsetType | None = UNSET
-    if dispatch_changed(before, after) or after.status is not Status.PENDING:
+    if dispatch_changed(before, after) or not after.status.is_open:
         wake = wake_at(after)
     if before.due_at != after.due_at:
         remind = remind_at(after)

@@ -20,6 +20,11 @@ def at(epoch_ms: int) -> Timestamp:
     return Timestamp(f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z")
 
 
+def to_datetime(timestamp: Timestamp) -> datetime:
+    """The same moment as Python's own type, in UTC."""
+    return datetime.fromisoformat(timestamp)
+
+
 def epoch_ms(timestamp: Timestamp) -> int:
     """Unix time in milliseconds."""
     moment = datetime.fromisoformat(timestamp)

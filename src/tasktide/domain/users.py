@@ -87,7 +87,12 @@ def check_password(field: str, password: str) -> list[FieldError]:
     return [] if low <= len(password) <= high else [FieldError(field, f"must be {low} to {high} characters")]
 
 
+def is_email(value: str) -> bool:
+    """Whether mail can be sent to it, as far as its form tells."""
+    return _EMAIL.fullmatch(value) is not None and not text.check_line("email", value, EMAIL_LENGTH)
+
+
 def _check_email(email: str) -> list[FieldError]:
-    if not _EMAIL.fullmatch(email) or text.check_line("email", email, EMAIL_LENGTH):
+    if not is_email(email):
         return [FieldError("email", "must be an email address")]
     return []

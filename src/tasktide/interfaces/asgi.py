@@ -1,6 +1,7 @@
 """The one ASGI application: REST and server-sent events behind the gate, WebSocket beside it."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -74,9 +75,20 @@ class RawJson(OpenAPISchemaPlugin):
         return Schema(description="Any JSON value.")
 
 
-def build(platform: Platform) -> App:
-    """The application for a platform."""
-    http: App = Gate(Lean(_with_options(_rest(platform)), platform), platform)
+def build(platform: Platform, *, with_api: bool = True) -> App:
+    """The application for a platform; without the API it tells how the process is, and nothing else."""
+    if not with_api:
+        return Gate(_with_options(_rest(platform, service.ROUTES)), platform)
+    routes = [
+        *auth.ROUTES,
+        *users.ROUTES,
+        *tasks.ROUTES,
+        *notifications.ROUTES,
+        *letters.ROUTES,
+        *service.ROUTES,
+        events,
+    ]
+    http: App = Gate(Lean(_with_options(_rest(platform, routes)), platform), platform)
     if platform.cors_origins:
         # Outermost, so that refusals carry its headers too and preflights are not counted as requests.
         http = CORSMiddleware(
@@ -103,17 +115,9 @@ def build(platform: Platform) -> App:
     return application
 
 
-def _rest(platform: Platform) -> Litestar:
+def _rest(platform: Platform, routes: Sequence[Any]) -> Litestar:
     return Litestar(
-        route_handlers=[
-            *auth.ROUTES,
-            *users.ROUTES,
-            *tasks.ROUTES,
-            *notifications.ROUTES,
-            *letters.ROUTES,
-            *service.ROUTES,
-            events,
-        ],
+        route_handlers=routes,
         dependencies={"platform": Provide(lambda: platform, sync_to_thread=False, use_cache=True)},
         guards=[_signed_in],
         before_request=_known_parameters,

@@ -221,8 +221,10 @@ class Driver:
             now = time.monotonic()
             if stored_s is None and stored is not None and stored - (stored_before or 0) >= self._accepted:
                 stored_s = now - began
-            # The counters of a server that was started anew tell nothing.
-            is_stored = stored_s is not None or (self._ears.reconnected > 0 and stored is not None)
+            # The counters of a server that was started anew tell nothing, and a gateway without pipelines has none:
+            # what came over the live sockets was stored before.
+            is_elsewhere = stored is not None and (stored == 0.0 or self._ears.reconnected > 0) and wanted > 0
+            is_stored = stored_s is not None or is_elsewhere
             if is_stored and self._ears.heard >= wanted:
                 return stored_s, True
             # A server that is away is waited for longer: it may be starting, and storing what it had accepted.

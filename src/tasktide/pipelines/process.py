@@ -71,6 +71,7 @@ class Worker(Consumer):
         self._waiting = WaitingRoom(WINDOW)
         self._watermark = Watermark()
         self._running: dict[TaskId, asyncio.Task[None]] = {}
+        self._attempts: dict[TaskId, Task] = {}
         self._by_handler: Counter[str] = Counter()
         self._finished: list[Outcome] = []
         self._changed = asyncio.Event()
@@ -88,7 +89,12 @@ class Worker(Consumer):
             self._spawn(self._heed_cancellations()),
             self._spawn(self._stop.wait()),
         ]
-        ended = [self._spawn(self._claim()), self._spawn(self._recover(orphans)), self._spawn(self._relieve())]
+        ended = [
+            self._spawn(self._claim()),
+            self._spawn(self._recover(orphans)),
+            self._spawn(self._relieve()),
+            self._spawn(self._extend()),
+        ]
         storing = self._spawn(self._store())
         parts = [*cut, *ended, storing]
         try:
@@ -124,7 +130,8 @@ class Worker(Consumer):
             found = await self.read(min(BATCH, self._waiting.room))
             now_s = self._clock.monotonic()
             for record, event in found:
-                self._watermark.begin(record.position)
+                if not self._watermark.begin(record.position):
+                    continue
                 if event is None:
                     self._watermark.done(record.position)
                 else:
@@ -206,6 +213,7 @@ class Worker(Consumer):
         self._unstored += 1
         self._executing += 1
         self._by_handler[attempt.task.handler or ""] += 1
+        self._attempts[attempt.task.id] = attempt.task
         self._running[attempt.task.id] = asyncio.create_task(self._run_attempt(attempt))
 
     async def _run_attempt(self, attempt: Attempt) -> None:
@@ -237,6 +245,7 @@ class Worker(Consumer):
                 await self._store_singly(outcomes)
             for outcome in outcomes:
                 self._running.pop(outcome.task.id, None)
+                self._attempts.pop(outcome.task.id, None)
             self._unstored -= len(outcomes)
             self._changed.set()
 
@@ -278,7 +287,7 @@ class Worker(Consumer):
         return await self.keep_trying(lambda: self._processing.reclaim(orphans)) if orphans else []
 
     async def _heed_cancellations(self) -> None:
-        subscription = self._push.subscribe([CANCELLED_JOBS])
+        subscription = await self._push.subscribe([CANCELLED_JOBS])
         try:
             while True:
                 messages = await subscription.read()
@@ -291,6 +300,16 @@ class Worker(Consumer):
                         running.cancel()
         finally:
             subscription.close()
+
+    async def _extend(self) -> None:
+        """Keep the leases of what runs for long."""
+        lease_s = self._processing.lease_s
+        while lease_s is not None and not self.stopping:
+            await self.pause(lease_s / 3)
+            running = list(self._attempts.values())
+            for first in range(0, len(running), BATCH):
+                some = running[first : first + BATCH]
+                await self.keep_trying(lambda: self._processing.extend(some))  # noqa: B023 - awaited within the turn
 
     async def _hand_back(self) -> None:
         """Let running handlers end, for a while; those that do not are cancelled, which hands their jobs back."""

@@ -93,19 +93,27 @@ class Watermark:
 
     def __init__(self) -> None:
         self._open: deque[int] = deque()
+        self._known: set[int] = set()
         self._done: set[int] = set()
         self.position = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, position: int) -> None:
-        """A record was read; positions come in ascending order."""
+    def begin(self, position: int) -> bool:
+        """A record was read; False when it was read before and is not behind us yet: it is here already."""
+        if position in self._known:
+            return False
+        self._known.add(position)
         self._open.append(position)
+        return True
 
     def done(self, position: int) -> None:
         """A record is taken care of."""
+        if position not in self._known:
+            return
         self._done.add(position)
         while self._open and self._open[0] in self._done:
             self.position = self._open.popleft()
             self._done.discard(self.position)
+            self._known.discard(self.position)

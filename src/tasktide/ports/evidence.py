@@ -1,10 +1,18 @@
-"""Everything that is kept, as one moment shows it: what a verification reads."""
+"""Everything that is kept: what a verification reads."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.ports.log import Stored
+
+
+class KeptRecord(NamedTuple):
+    """A record of the log: the partition it is in, its number there (1, 2, ...), and itself."""
+
+    partition: int
+    number: int
+    record: Stored
 
 
 class KeptTask(NamedTuple):
@@ -32,15 +40,28 @@ class KeptNotification(NamedTuple):
     event_id: str
 
 
-class Evidence(Protocol):
-    """Streams in pages, consistent even while a server works on.
+class Exceptions(NamedTuple):
+    """Tasks that were deleted, dead letters as (topic, pipeline, position), and users with preferences of their own."""
 
-    A record that is said to be committed has had its effect in what is shown.
-    """
+    deleted: frozenset[TaskId]
+    parked: frozenset[tuple[str, str, int]]
+    choosy: frozenset[UserId]
 
-    def log(self, topic: str) -> AsyncIterator[Sequence[Stored]]:
-        """All records still held, by position."""
+
+class LogEvidence(Protocol):
+    """What the log holds. Asked before the stores: a record that is said to be committed has had its effect there."""
+
+    def log(self, topic: str) -> AsyncIterator[Sequence[KeptRecord]]:
+        """All records still held, each partition in order."""
         ...
+
+    async def committed(self, topic: str, group: str) -> Mapping[int, int]:
+        """The number of the last record that a group has committed, by partition; absent: none."""
+        ...
+
+
+class StoreEvidence(Protocol):
+    """What the stores hold, streamed in pages."""
 
     def tasks(self) -> AsyncIterator[Sequence[KeptTask]]:
         """All tasks, by id."""
@@ -51,25 +72,17 @@ class Evidence(Protocol):
         ...
 
     def notifications(self) -> AsyncIterator[Sequence[KeptNotification]]:
-        """All inboxes, by id."""
+        """All inboxes, each user's by id."""
         ...
 
-    async def committed(self, topic: str, group: str) -> int:
-        """How far a group is."""
-        ...
-
-    async def exceptions(self) -> "Exceptions":
+    async def exceptions(self) -> Exceptions:
         """What explains that something is not there."""
+        ...
+
+    async def outgoing(self) -> int:
+        """How many records the stores have yet to say to the log."""
         ...
 
     async def damage(self) -> Sequence[str]:
         """What the engine's own check of its files finds wrong."""
         ...
-
-
-class Exceptions(NamedTuple):
-    """Tasks that were deleted, dead letters as (topic, pipeline, position), and users with preferences of their own."""
-
-    deleted: frozenset[TaskId]
-    parked: frozenset[tuple[str, str, int]]
-    choosy: frozenset[UserId]

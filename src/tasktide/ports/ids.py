@@ -1,6 +1,10 @@
 """Identifiers of new things."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+from tasktide.domain.ids import Blocks
 
 
 class Ids(Protocol):
@@ -13,3 +17,25 @@ class Ids(Protocol):
     async def take(self, name: str, count: int = 1) -> range:
         """The next `count` numbers. Unavailable when the lease cannot be renewed."""
         ...
+
+
+class Leased:
+    """`Ids` from blocks of `size` numbers or more, which `lease` makes durable: one write for many numbers."""
+
+    def __init__(self, lease: Callable[[str, int], Awaitable[range]], size: int) -> None:
+        self._lease = lease
+        self._size = size
+        self._blocks = Blocks()
+        self._lock = asyncio.Lock()
+
+    async def take(self, name: str, count: int = 1) -> range:
+        """See `Ids`."""
+        taken = self._blocks.cut(name, count)
+        if taken is not None:
+            return taken
+        async with self._lock:
+            taken = self._blocks.cut(name, count)
+            while taken is None:
+                self._blocks.add(name, await self._lease(name, max(self._size, count)))
+                taken = self._blocks.cut(name, count)
+            return taken

@@ -14,8 +14,11 @@ class Jobs(Protocol):
         """Queue deliveries, durable when it returns; one that was ever queued (by its key) is left alone."""
         ...
 
-    async def take(self, limit: int, lease_s: float) -> Sequence[Delivery]:
-        """Due deliveries, oldest first, for this taker alone until the lease ends; `attempts` counts this one."""
+    async def take(self, limit: int, lease_s: float, among: Sequence[Delivery] | None = None) -> Sequence[Delivery]:
+        """Due deliveries, oldest first, for this taker alone until the lease ends; `attempts` counts this one.
+
+        With `among`, of these alone.
+        """
         ...
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:

@@ -18,6 +18,10 @@ class Metrics(Protocol):
         """The pipeline waits for an engine, or goes on."""
         ...
 
+    def degraded(self, what: str, *, is_degraded: bool) -> None:
+        """Something works by a stand-in, or in full again."""
+        ...
+
     def lag(self, pipeline: str, records: int, age_s: float) -> None:
         """How far the pipeline is behind."""
         ...

@@ -3,16 +3,31 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from tasktide.domain.ids import NotificationId, UserId
-from tasktide.domain.notifications import Notification
+from tasktide.domain.ids import NotificationId, TaskId, UserId
+from tasktide.domain.notifications import Kind, Notification
 from tasktide.domain.times import Timestamp
 
 
 class NewNotification(NamedTuple):
-    """A notification with the event that caused it; (user, event) is its natural key."""
+    """A notification that has no number yet; (user, event) is its natural key."""
 
-    notification: Notification
+    user_id: UserId
     event_id: str
+    kind: Kind
+    task_id: TaskId | None
+    message: str
+    created_at: Timestamp
+
+    def numbered(self, number: NotificationId) -> Notification:
+        """The notification as it is stored."""
+        return Notification(
+            id=number,
+            user_id=self.user_id,
+            kind=self.kind,
+            task_id=self.task_id,
+            message=self.message,
+            created_at=self.created_at,
+        )
 
 
 class NotificationStore(Protocol):
@@ -22,7 +37,7 @@ class NotificationStore(Protocol):
     """
 
     async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
-        """Store notifications; one whose (user, event) is known keeps its first id.
+        """Number and store notifications; one whose (user, event) is known keeps its first id.
 
         Returns all of them as stored, in the order given, so that a repeated batch announces the same ids.
         """

@@ -39,6 +39,14 @@ class Push(Protocol):
         """Of these channels, those that somebody listens to: what others get need not be made."""
         ...
 
-    def subscribe(self, channels: Collection[str]) -> Subscription:
-        """Listen, from this moment on."""
+    async def subscribe(self, channels: Collection[str]) -> Subscription:
+        """Listen to everything that is published after this has returned."""
+        ...
+
+
+class LocalPush(Push, Protocol):
+    """Push within one process, which another one may build on."""
+
+    def lose_all(self) -> None:
+        """Tell every listener that something was lost."""
         ...

@@ -1,11 +1,11 @@
 """The task store."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from tasktide.domain.events import TaskEvent
+from tasktide.domain.events import Envelope, TaskEvent, encode
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
 from tasktide.domain.tasks import Task
@@ -37,6 +37,34 @@ class Change(Struct, frozen=True, kw_only=True):
     records: tuple[Record, ...] = ()
     wake_at: Timestamp | UnsetType | None = UNSET
     remind_at: Timestamp | UnsetType | None = UNSET
+
+
+class HistoryData(Struct, frozen=True, gc=False):
+    """The version after an event, and what changed: field to [from, to]."""
+
+    version: int
+    changes: dict[str, tuple[Any, Any]]
+
+
+class HistoryItem(Envelope[HistoryData], frozen=True, kw_only=True, gc=False):
+    """An event as history keeps it: without the snapshot, which the changes add up to."""
+
+    type: str
+
+
+def history_item(event: TaskEvent) -> bytes:
+    """An event as history keeps it, as JSON."""
+    return encode(
+        HistoryItem(
+            id=event.id,
+            type=event.type,
+            subject=event.subject,
+            time=event.time,
+            actor=event.actor,
+            traceparent=event.traceparent,
+            data=HistoryData(event.data.task.version, event.data.changes),
+        )
+    )
 
 
 class Totals(NamedTuple):

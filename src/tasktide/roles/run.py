@@ -13,12 +13,12 @@ import structlog
 from tasktide.interfaces import asgi
 from tasktide.pipelines.service import Service
 from tasktide.roles.server import HttpServer, bind
-from tasktide.roles.table import ROLES
+from tasktide.roles.table import ALL, ROLES
 from tasktide.settings import Settings
 from tasktide.wiring import demo, usecases
 from tasktide.wiring import handlers as handler_wiring
 from tasktide.wiring.demo import Demo
-from tasktide.wiring.ports import Ports, open_ports
+from tasktide.wiring.ports import Ports, check, open_ports
 
 # What was accepted before a crash is stored before the first request, so that reads find it; a store that
 # cannot keep up with that in this time is served all the same.
@@ -56,14 +56,19 @@ async def serve(
     error of a service that failed, after stopping.
     """
     chosen = [ROLES[name] for name in dict.fromkeys(roles)]
+    check(settings, is_whole=set(roles) >= set(ALL))
     handlers = handler_wiring.load(settings.app)
-    bound = bind(settings.host, settings.port) if any(role.serves_http for role in chosen) else None
+    serves_api = any(role.serves_http for role in chosen)
+    port = settings.port if serves_api else settings.health_port
+    bound = bind(settings.host, port) if serves_api or port else None
     try:
         async with open_ports(settings) as ports:
-            made = usecases.pipelines(ports, settings, handlers)
+            people = usecases.users(ports, settings)
+            made = usecases.pipelines(ports, settings, handlers, people)
             services = [service for role in chosen for service in role.services(made)]
-            platform = usecases.platform(ports, settings, handlers, services)
-            server = None if bound is None else HttpServer(asgi.build(platform), bound, settings)
+            platform = usecases.platform(ports, settings, handlers, services, people)
+            app = asgi.build(platform, with_api=serves_api)
+            server = None if bound is None else HttpServer(app, bound, settings)
 
             async def started() -> None:
                 is_new = await demo.is_empty(platform)

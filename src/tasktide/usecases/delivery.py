@@ -25,8 +25,17 @@ class DeliveryDesk:
     """Takes due deliveries and tries each; what fails waits longer each time and is a dead letter in the end."""
 
     def __init__(
-        self, *, jobs: Jobs, users: UserStore, mailer: Mailer, letters: Letters, clock: Clock, random: Random
+        self,
+        *,
+        jobs: Jobs,
+        users: UserStore,
+        mailer: Mailer,
+        letters: Letters,
+        clock: Clock,
+        random: Random,
+        public_url: str = "",
     ) -> None:
+        self._public_url = public_url
         self._jobs = jobs
         self._letters = letters
         self._clock = clock
@@ -56,7 +65,7 @@ class DeliveryDesk:
             return "the user has no address"
         try:
             async with asyncio.timeout(ATTEMPT_S):
-                await self._mailer.send(compose(delivery, address))
+                await self._mailer.send(compose(delivery, address, self._public_url))
         except Exception as error:  # noqa: BLE001 - one bad delivery must not stop its neighbours
             return f"{type(error).__name__}: {error}"
         return None

@@ -9,10 +9,9 @@ import msgspec
 
 from tasktide.domain.deliveries import Delivery
 from tasktide.domain.events import NotificationPlanned
-from tasktide.domain.ids import NotificationId, UserId
+from tasktide.domain.ids import UserId
 from tasktide.domain.notifications import Channel, Kind, Notification, Preferences, default_preferences
 from tasktide.ports.cache import Cache, Snapshot
-from tasktide.ports.ids import Ids
 from tasktide.ports.jobs import Jobs
 from tasktide.ports.notifications import NewNotification, NotificationStore
 from tasktide.ports.push import Message, Push
@@ -26,7 +25,7 @@ _DEFAULT = default_preferences()
 
 
 class Inbox:
-    """The only writer of notifications: it leases their ids, so that an id is a cursor."""
+    """The only writer of notifications: the store numbers them in the order it stores them, so an id is a cursor."""
 
     def __init__(
         self,
@@ -36,14 +35,12 @@ class Inbox:
         cache: Cache,
         push: Push,
         jobs: Jobs,
-        ids: Ids,
     ) -> None:
         self._store = store
         self._preferences = preferences
         self._cache = cache
         self._push = push
         self._jobs = jobs
-        self._ids = ids
 
     async def receive(self, plans: Sequence[NotificationPlanned]) -> None:
         """Store what is wanted, tell those who listen, and queue what goes out by other channels."""
@@ -51,11 +48,7 @@ class Inbox:
         kept = [plan for plan in plans if plan.data.kind not in wishes[plan.data.user_id].silent]
         if not kept:
             return
-        new = [
-            NewNotification(_notification(NotificationId(number), plan), plan.data.event_id)
-            for number, plan in zip(await self._ids.take("notifications", len(kept)), kept, strict=True)
-        ]
-        stored = await self._store.insert(new)
+        stored = await self._store.insert([_new(plan) for plan in kept])
         await self._tell(stored)
         mailed = [one for one in stored if one.kind in wishes[one.user_id].mailed]
         if mailed:
@@ -102,13 +95,6 @@ def _on(chosen: Preferences, channel: Channel) -> frozenset[Kind]:
     return frozenset(kind for kind, is_on in row.items() if is_on)
 
 
-def _notification(number: NotificationId, plan: NotificationPlanned) -> Notification:
+def _new(plan: NotificationPlanned) -> NewNotification:
     data = plan.data
-    return Notification(
-        id=number,
-        user_id=data.user_id,
-        kind=data.kind,
-        task_id=data.task_id,
-        message=data.message,
-        created_at=plan.time,
-    )
+    return NewNotification(data.user_id, data.event_id, data.kind, data.task_id, data.message, plan.time)

@@ -112,7 +112,9 @@ class Live:
 
     async def open(self, actor: Actor, after: NotificationId | None) -> LiveStream:
         """A stream of what comes after a cursor, or from now on."""
-        subscription = self._push.subscribe([f"user:{actor.user_id}", f"session:{actor.session_id}", self._stopping])
+        subscription = await self._push.subscribe(
+            [f"user:{actor.user_id}", f"session:{actor.session_id}", self._stopping]
+        )
         try:
             # Subscribed first: what arrives while the cursor is read is in the buffer.
             last = await self._store.last_id(actor.user_id)

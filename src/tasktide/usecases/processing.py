@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from tasktide.domain import events, retry, tasks
+from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import Work
 from tasktide.domain.handlers import Context, Handler
 from tasktide.domain.ids import TaskId
@@ -26,7 +27,8 @@ from tasktide.ports.threads import OutOfTime, Threads
 
 ERROR_LENGTH = 2_000
 PAGE = 1_000
-WORKER_DIED = "The worker died while running it."
+# How often works are looked at anew when somebody changes their tasks at the same moment, and the pause in between.
+LOOKS, LOOK_S = 5, 0.02
 
 
 class Attempt(Struct, frozen=True):
@@ -57,7 +59,11 @@ class Processing:
         handlers: Mapping[str, Handler],
         result_bytes: int,
         threads: Threads,
+        lease_s: float | None = None,
     ) -> None:
+        self._lease_s = lease_s
+        # What was begun by a call that ended with Unavailable: it may have begun all the same.
+        self._doubtful: dict[TaskId, Task] = {}
         self._store = store
         self._cache = cache
         self._push = push
@@ -75,8 +81,13 @@ class Processing:
         return known.concurrency if known.is_async else min(known.concurrency, self._threads.size)
 
     async def orphans(self) -> list[Task]:
-        """Jobs that are in progress before any worker of this process has begun one: their worker died."""
+        """Jobs that are in progress before any worker of this process has begun one: their worker died.
+
+        With leases there may be other workers: theirs are found when their leases end.
+        """
         found: list[Task] = []
+        if self._lease_s is not None:
+            return found
         query = TaskQuery(filter=TaskFilter(statuses=(Status.IN_PROGRESS,)), descending=False, limit=PAGE)
         while page := await self._store.find(query):
             found += [task for task in page if task.is_job]
@@ -85,16 +96,40 @@ class Processing:
         return found
 
     async def claim(self, works: Sequence[Work]) -> list[Attempt]:
-        """Of the works, those that are still wanted, begun durably: from now on the store knows of them."""
-        stored = await self._store.get({work.task_id for work in works})
-        wanted = {
-            task.id: task for work in works if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
-        }
-        begun = await self._start(list(wanted.values()))
-        # One that was edited in between gets a second look: the edit may have left this order as good as it was.
-        edited = wanted.keys() - begun.keys()
-        missed = [work for work in works if work.task_id in edited]
-        return list(begun.values()) + (await self.claim(missed) if missed else [])
+        """Of the works, those that are still wanted, begun durably: from now on the store knows of them.
+
+        After Unavailable some of them may have begun: the same call again finds them.
+        """
+        begun: dict[TaskId, Attempt] = {}
+        left = list(works)
+        for turn in range(LOOKS):
+            stored = await self._store.get({work.task_id for work in left})
+            begun |= {task.id: Attempt(task) for task in stored.values() if self._is_doubtful(task)}
+            wanted = {
+                task.id: task
+                for work in left
+                if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
+            }
+            try:
+                begun |= await self._start(list(wanted.values()))
+            except Unavailable:
+                self._doubtful |= {task_id: attempt.task for task_id, attempt in begun.items()}
+                raise
+            # One that was edited in between gets another look: the edit may have left this order as good as it was.
+            missed = wanted.keys() - begun.keys()
+            left = [work for work in left if work.task_id in missed]
+            if not left:
+                for work in works:
+                    self._doubtful.pop(work.task_id, None)
+                return list(begun.values())
+            await asyncio.sleep(LOOK_S * turn)
+        self._doubtful |= {task_id: attempt.task for task_id, attempt in begun.items()}
+        raise Unavailable("store", "The tasks are changed or moved at this moment.")
+
+    def _is_doubtful(self, stored: Task) -> bool:
+        """Whether it was begun here, by a call that could not be told so."""
+        tried = self._doubtful.get(stored.id)
+        return tried is not None and _is_same(tried, stored)
 
     async def reclaim(self, orphans: Sequence[Task]) -> list[Attempt]:
         """Begin the next attempt of orphans; those whose last attempt it was are given up.
@@ -106,7 +141,7 @@ class Processing:
         alive = [task for orphan in orphans if (task := stored.get(orphan.id)) and _is_same(orphan, task)]
         spent = [task for task in alive if task.attempts >= task.max_attempts]
         if spent:
-            await self.finish([Outcome(task, error=WORKER_DIED) for task in spent])
+            await self.finish([Outcome(task, error=tasks.WORKER_DIED) for task in spent])
         again = [task for task in alive if task.attempts < task.max_attempts]
         begun = await self._start(again)
         missed = [task for task in again if task.id not in begun]
@@ -118,7 +153,12 @@ class Processing:
             return {}
         now = self._clock.now()
         started = {task.id: tasks.start(task, now) for task in some}
-        applied = await self._store.commit([_changed(task, started[task.id]) for task in some])
+        until = self._leased_until(now)
+        try:
+            applied = await self._store.commit([_changed(task, started[task.id], wake_at=until) for task in some])
+        except Unavailable:
+            self._doubtful |= started
+            raise
         begun = {task_id: Attempt(task) for task_id, task in started.items() if task_id in applied}
         await self._remember([attempt.task for attempt in begun.values()])
         return begun
@@ -158,20 +198,42 @@ class Processing:
             current = {task_id: task for task_id, task in stored.items() if _is_same(left[task_id].task, task)}
             left = {task_id: left[task_id] for task_id in current}
 
+    async def extend(self, running: Sequence[Task]) -> None:
+        """Say that these are still being run here, before their leases end."""
+        if self._lease_s is None or not running:
+            return
+        stored = await self._store.get({task.id for task in running})
+        until = self._leased_until(self._clock.now())
+        ours = [now for task in running if (now := stored.get(task.id)) is not None and _is_same(task, now)]
+        await self._store.commit(
+            [Change(task_id=task.id, expected_version=task.version, after=task, wake_at=until) for task in ours]
+        )
+
+    @property
+    def lease_s(self) -> float | None:
+        """How long a job is ours without a word; None: as long as this process lives."""
+        return self._lease_s
+
+    def _leased_until(self, now: Timestamp) -> Timestamp | None:
+        return None if self._lease_s is None else later(now, self._lease_s)
+
     async def put_off(self, works: Sequence[Work], delay_s: float) -> None:
         """Give orders back: the store announces the jobs that are still wanted anew after a while."""
-        stored = await self._store.get({work.task_id for work in works})
-        wake_at = later(self._clock.now(), delay_s)
-        put_off = {
-            task.id: Change(task_id=task.id, expected_version=task.version, after=task, wake_at=wake_at)
-            for work in works
-            if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
-        }
-        applied = await self._store.commit(list(put_off.values()))
-        edited = put_off.keys() - applied
-        missed = [work for work in works if work.task_id in edited]
-        if missed:
-            await self.put_off(missed, delay_s)
+        left = list(works)
+        for turn in range(LOOKS):
+            stored = await self._store.get({work.task_id for work in left})
+            wake_at = later(self._clock.now(), delay_s)
+            put_off = {
+                task.id: Change(task_id=task.id, expected_version=task.version, after=task, wake_at=wake_at)
+                for work in left
+                if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
+            }
+            missed = put_off.keys() - await self._store.commit(list(put_off.values()))
+            left = [work for work in left if work.task_id in missed]
+            if not left:
+                return
+            await asyncio.sleep(LOOK_S * turn)
+        raise Unavailable("store", "The tasks are changed or moved at this moment.")
 
     async def _await(self, function: Callable[..., Any], payload: Any, context: Context, timeout_s: float) -> Any:
         deadline = asyncio.timeout(timeout_s)

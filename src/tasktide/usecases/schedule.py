@@ -1,9 +1,11 @@
 """What happens because time passes: jobs become ready, due dates arrive, old things are forgotten."""
 
+from random import Random
+
 from msgspec import UNSET
 
-from tasktide.domain import audience, events
-from tasktide.domain.tasks import Task
+from tasktide.domain import audience, events, retry, tasks
+from tasktide.domain.tasks import Status, Task
 from tasktide.domain.times import Timestamp, later
 from tasktide.ports.clock import Clock
 from tasktide.ports.jobs import Jobs
@@ -28,8 +30,10 @@ class Schedule:
         replies: Replies,
         sessions: SessionStore,
         clock: Clock,
+        random: Random,
         log_retention_s: float,
     ) -> None:
+        self._random = random
         self._store = store
         self._log = log
         self._jobs = jobs
@@ -43,7 +47,7 @@ class Schedule:
         now = self._clock.now()
         due = await self._store.alarms(now, BATCH)
         if due:
-            await self._store.commit([_rung(task, now, wake=wake, remind=remind) for task, wake, remind in due])
+            await self._store.commit([self._rung(task, now, wake=wake, remind=remind) for task, wake, remind in due])
         return len(due)
 
     async def sweep(self) -> None:
@@ -53,6 +57,24 @@ class Schedule:
         await self._replies.purge(now)
         await self._jobs.purge(later(now, -DELIVERIES_KEPT_S))
         await self._log.trim(later(now, -self._log_retention_s))
+
+    def _rung(self, task: Task, now: Timestamp, *, wake: bool, remind: bool) -> Change:
+        if wake and task.is_job and task.status is Status.IN_PROGRESS:
+            return _abandoned(task, now, retry.backoff_s(task.attempts, self._random))
+        return _rung(task, now, wake=wake, remind=remind)
+
+
+def _abandoned(task: Task, now: Timestamp, delay_s: float) -> Change:
+    """The lease of a running job has ended: whoever ran it is gone, and the attempt with it."""
+    after = tasks.fail(task, tasks.WORKER_DIED, now, delay_s)
+    return Change(
+        task_id=task.id,
+        expected_version=task.version,
+        after=after,
+        event=events.changed(task, after, events.WORKER),
+        wake_at=after.run_at if after.status is Status.PENDING else None,
+        remind_at=UNSET if after.status.is_open else None,
+    )
 
 
 def _rung(task: Task, now: Timestamp, *, wake: bool, remind: bool) -> Change:

@@ -229,7 +229,7 @@ class Tasks:
 
         When the process is about to stop it does not wait on.
         """
-        listener = self._push.subscribe([_finished(task_id).channel, self._stopping])
+        listener = await self._push.subscribe([_finished(task_id).channel, self._stopping])
         try:
             task = await self.get(task_id)
             async with asyncio.timeout(wait_s):

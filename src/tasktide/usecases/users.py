@@ -3,10 +3,11 @@
 import secrets
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from tasktide.domain import access, paging, users
+from tasktide.domain import access, paging, times, users
 from tasktide.domain.access import Action
 from tasktide.domain.errors import Conflict, Invalid, NotFound, Stale, Unauthenticated, invalid
 from tasktide.domain.ids import UserId
@@ -22,7 +23,10 @@ from tasktide.ports.users import SessionStore, UserStore
 
 # Verified tokens remembered: checking one anew costs 25 microseconds and a look at the sessions, a known one 1.
 VERIFIED = 20_000
+LOOK_AGAIN_S = 30.0
 LIST_TTL_S = 60.0
+# Where it is said, for other gateways, that a session has ended (its id) or an account has changed (nothing).
+ACCOUNTS = "accounts"
 ATTEMPTS = 5
 
 _encode = msgspec.json.Encoder().encode
@@ -40,6 +44,13 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     email: str
     name: str
     role: Role
+
+
+class _Verified(NamedTuple):
+    """Whom a token stands for, and when that was looked at, on the monotonic clock."""
+
+    actor: Actor
+    at_s: float
 
 
 class Users:
@@ -69,7 +80,7 @@ class Users:
         self._clock = clock
         self._lifetime_s = token_lifetime_s
         self._name_length = name_length
-        self._verified: OrderedDict[str, Actor] = OrderedDict()
+        self._verified: OrderedDict[str, _Verified] = OrderedDict()
         self._list_version = 0
         self._changes = 0  # sessions closed and roles changed so far
 
@@ -144,7 +155,10 @@ class Users:
     def recalled(self, token: str) -> Actor | None:
         """Who is behind a token that was verified before and still holds."""
         known = self._verified.get(token)
-        return known if known is not None and known.expires_at > self._clock.now() else None
+        if known is None or known.actor.expires_at <= self._clock.now():
+            return None
+        # Other processes say when a session ends; should the word be lost, it is looked at anew after a while.
+        return known.actor if self._clock.monotonic() - known.at_s < LOOK_AGAIN_S else None
 
     async def authenticate(self, token: str) -> Actor:
         """Who is behind a token; Unauthenticated when it is bad, expired or its session was closed."""
@@ -160,10 +174,20 @@ class Users:
             raise Unauthenticated("The session has ended.", code="session_ended")
         actor = Actor(account.user.id, account.user.role, session.id, session.expires_at)
         if changes == self._changes:  # else it may have been closed while we looked
-            self._verified[token] = actor
+            self._verified[token] = _Verified(actor, self._clock.monotonic())
         if len(self._verified) > VERIFIED:
             self._verified.popitem(last=False)
         return actor
+
+    def forget(self, session_id: str) -> None:
+        """Look anew at who is behind the tokens of a session, or of all when it is empty: somebody has changed that."""
+        self._changes += 1
+        if not session_id:
+            self._verified.clear()
+            self._list_version = times.epoch_ms(self._clock.now())
+            return
+        for token in [token for token, known in self._verified.items() if known.actor.session_id == session_id]:
+            del self._verified[token]
 
     async def logout(self, actor: Actor) -> None:
         """Close the actor's session: its token is dead, its live streams end."""
@@ -256,6 +280,7 @@ class Users:
             except Stale:
                 continue
             self._list_version += 1
+            await self._push.publish([Message(ACCOUNTS, b"")])
             return after
         raise Stale("The account keeps changing under this request; try again.")
 
@@ -277,7 +302,8 @@ class Users:
 
     async def _ended(self, session_ids: Sequence[str]) -> None:
         self._changes += 1
-        gone = set(session_ids)
-        for token in [token for token, actor in self._verified.items() if actor.session_id in gone]:
-            del self._verified[token]
-        await self._push.publish([Message(f"session:{session_id}", b"") for session_id in session_ids])
+        for session_id in session_ids:
+            self.forget(session_id)
+        told = [(f"session:{session_id}", b"") for session_id in session_ids]
+        told += [(ACCOUNTS, session_id.encode()) for session_id in session_ids]
+        await self._push.publish([Message(channel, body) for channel, body in told])

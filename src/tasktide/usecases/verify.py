@@ -1,6 +1,6 @@
 """The proof that nothing was lost: log, stores and inboxes held against each other."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 import msgspec
 from msgspec import Raw, Struct
@@ -9,8 +9,12 @@ from tasktide.domain import audience, events
 from tasktide.domain.events import NotificationPlanned, TaskEvent, TaskIngested
 from tasktide.domain.findings import Fault, Findings
 from tasktide.domain.ids import TaskId, UserId
-from tasktide.ports.evidence import Evidence, Exceptions, KeptEvent
-from tasktide.ports.log import Stored
+from tasktide.ports.evidence import Exceptions, KeptEvent, KeptRecord, LogEvidence, StoreEvidence
+
+# Who must have had the effect of a record, by topic.
+GROUPS = {
+    topic: events.READERS[topic][0] for topic in (events.TASK_INGESTED, events.TASK_EVENTS, events.NOTIFICATION_EVENTS)
+}
 
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -32,27 +36,37 @@ class Verification:
 
     A record that its pipeline has not committed is on its way; one that has been committed must have had its effect.
     What retention has removed from the log is not judged.
+
+    The platform may work on meanwhile: how far each group is is asked first, so that what it has committed has had its
+    effect by the time this is looked for; and effects are read before their causes, so that every effect has one.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
-        self._evidence = evidence
+    def __init__(self, log: LogEvidence, stores: StoreEvidence) -> None:
+        self._log = log
+        self._evidence = stores
         self.findings = Findings()
         self._exceptions = Exceptions(frozenset(), frozenset(), frozenset())
+        self._committed: dict[str, Mapping[int, int]] = {}
         self._versions: dict[TaskId, int] = {}
-        self._submitted: dict[TaskId, int] = {}
-        # Planned notifications by (event, user), with the position of the first record that says so.
-        self._planned: dict[tuple[str, UserId], int] = {}
+        # Notifications by (event, user): the id of the first.
+        self._told: dict[tuple[str, UserId], int] = {}
+        self._planned: set[tuple[str, UserId]] = set()
 
     async def run(self, accepted: Collection[TaskId] = ()) -> Findings:
         """Look at everything; `accepted` are ids that a client saw accepted."""
+        for topic, group in GROUPS.items():
+            self._committed[topic] = await self._log.committed(topic, group)
         self._exceptions = await self._evidence.exceptions()
         for line in await self._evidence.damage():
             self.findings.add(Fault.DAMAGED, "file", line)
+        await self._read_inboxes()
         await self._check_tasks()
+        outgoing = await self._evidence.outgoing()
+        self.findings.waiting += outgoing
+        self._exceptions = await self._evidence.exceptions()
+        await self._check_plans()
+        await self._check_events(has_more=outgoing > 0)
         await self._check_submissions(accepted)
-        await self._read_plans()
-        await self._check_events()
-        await self._check_inboxes()
         return self.findings
 
     async def _check_tasks(self) -> None:
@@ -94,42 +108,49 @@ class Verification:
             if bytes(fields.get(name, Raw(b""))) != bytes(after):
                 self.findings.add(Fault.DAMAGED, subject, f"{name} is not what its last event says")
 
-    async def _check_submissions(self, accepted: Collection[TaskId]) -> None:
-        """Each submission that was committed is a task, and each task was submitted."""
-        records = _Topic(self._evidence, events.TASK_INGESTED, "ingest", self.findings, self._exceptions)
-        async for record in records.read():
-            event = records.decoded(record)
-            if not isinstance(event, TaskIngested):
-                continue
-            task_id = event.data.id
-            self._submitted.setdefault(task_id, record.position)
-            if task_id in self._versions or task_id in self._exceptions.deleted or records.is_excused(record):
-                continue
-            self.findings.add(Fault.MISSING, f"task {task_id}", f"submitted at {record.position} and not stored")
-        newest = max(self._submitted, default=0)
-        for task_id in self._versions if records.is_whole else ():
-            if task_id not in self._submitted and task_id <= newest:
-                self.findings.add(Fault.MISSING, f"task {task_id}", "stored, and nobody submitted it")
-        for task_id in accepted:
-            known = task_id in self._versions or task_id in self._submitted or task_id in self._exceptions.deleted
-            if not known:
-                self.findings.add(Fault.MISSING, f"task {task_id}", "accepted, and neither on the log nor stored")
+    async def _read_inboxes(self) -> None:
+        """No event tells a user twice."""
+        async for page in self._evidence.notifications():
+            for kept in page:
+                self.findings.notifications += 1
+                key = (kept.event_id, kept.user_id)
+                if self._told.setdefault(key, kept.notification_id) != kept.notification_id:
+                    detail = f"notification {kept.notification_id} repeats the event {kept.event_id}"
+                    self.findings.add(Fault.DOUBLED, f"user {kept.user_id}", detail)
 
-    async def _read_plans(self) -> None:
-        topic = events.NOTIFICATION_EVENTS
-        self._plans = _Topic(self._evidence, topic, "inbox", self.findings, self._exceptions)
-        self._late_plans: set[tuple[str, UserId]] = set()
+    async def _check_plans(self) -> None:
+        """What was planned for a user is in the inbox, in the order it was planned, and nothing else is."""
+        self._plans = self._topic(events.NOTIFICATION_EVENTS)
+        last: dict[UserId, int] = {}
         async for record in self._plans.read():
             event = self._plans.decoded(record)
-            if isinstance(event, NotificationPlanned):
-                key = (event.data.event_id, event.data.user_id)
-                self._planned.setdefault(key, record.position)
-                if self._plans.is_excused(record):
-                    self._late_plans.add(key)
+            if not isinstance(event, NotificationPlanned):
+                continue
+            user_id, event_id = event.data.user_id, event.data.event_id
+            if (event_id, user_id) in self._planned:
+                continue  # said again
+            self._planned.add((event_id, user_id))
+            number = self._told.get((event_id, user_id))
+            if number is None:
+                # Somebody with preferences of their own may not have wanted it.
+                if not self._plans.is_excused(record) and user_id not in self._exceptions.choosy:
+                    self.findings.add(Fault.MISSING, f"user {user_id}", f"not told of the event {event_id}")
+                continue
+            if number < last.get(user_id, 0):
+                detail = f"notification {number} was planned after {last[user_id]} and comes before it"
+                self.findings.add(Fault.DISORDERED, f"user {user_id}", detail)
+            last[user_id] = max(number, last.get(user_id, 0))
+        for (event_id, user_id), number in self._told.items() if self._plans.is_whole else ():
+            if (event_id, user_id) not in self._planned:
+                detail = f"notification {number} of the event {event_id} was never planned"
+                self.findings.add(Fault.DOUBLED, f"user {user_id}", detail)
 
-    async def _check_events(self) -> None:
-        """Events of a task come in the order of its versions, none left out, and each was fanned out."""
-        records = _Topic(self._evidence, events.TASK_EVENTS, "fanout", self.findings, self._exceptions)
+    async def _check_events(self, *, has_more: bool) -> None:
+        """Events of a task come in the order of its versions, none left out, and each was fanned out.
+
+        While the stores have more to say, the last versions of a task may not be on the log yet.
+        """
+        records = self._topic(events.TASK_EVENTS)
         seen: dict[TaskId, int] = {}
         async for record in records.read():
             event = records.decoded(record)
@@ -148,86 +169,89 @@ class Verification:
                 if (plan.event_id, plan.user_id) not in self._planned:
                     detail = f"the event {event.id} was not passed on to user {plan.user_id}"
                     self.findings.add(Fault.MISSING, f"task {task.id}", detail)
-        for task_id, version in self._versions.items() if records.is_whole else ():
+        for task_id, version in self._versions.items() if records.is_whole and not has_more else ():
             if seen.get(task_id, 0) < version:
                 self.findings.add(Fault.MISSING, f"task {task_id}", f"no event of version {version} on the log")
 
-    async def _check_inboxes(self) -> None:
-        """What was planned for a user is in the inbox, once, in the order it was planned."""
-        left = set(self._planned)
-        told: set[tuple[str, UserId]] = set()
-        last: dict[UserId, tuple[int, int]] = {}
-        async for page in self._evidence.notifications():
-            for kept in page:
-                self.findings.notifications += 1
-                key = (kept.event_id, kept.user_id)
-                subject = f"user {kept.user_id}"
-                position = self._planned.get(key)
-                if key in told:
-                    detail = f"notification {kept.notification_id} repeats the event {kept.event_id}"
-                    self.findings.add(Fault.DOUBLED, subject, detail)
-                elif position is None and self._plans.is_whole:
-                    detail = f"notification {kept.notification_id} of the event {kept.event_id} was never planned"
-                    self.findings.add(Fault.DOUBLED, subject, detail)
-                if position is not None and key not in told:
-                    before, its_id = last.get(kept.user_id, (0, 0))
-                    if position < before:
-                        detail = f"notification {kept.notification_id} was planned before {its_id} and comes after it"
-                        self.findings.add(Fault.DISORDERED, subject, detail)
-                    last[kept.user_id] = max((before, its_id), (position, kept.notification_id))
-                told.add(key)
-                left.discard(key)
-        for event_id, user_id in sorted(left - self._late_plans):
-            # Somebody with preferences of their own may not have wanted it.
-            if user_id not in self._exceptions.choosy:
-                self.findings.add(Fault.MISSING, f"user {user_id}", f"not told of the event {event_id}")
+    async def _check_submissions(self, accepted: Collection[TaskId]) -> None:
+        """Each submission that was committed is a task, and each task was submitted."""
+        records = self._topic(events.TASK_INGESTED)
+        submitted: set[TaskId] = set()
+        async for record in records.read():
+            event = records.decoded(record)
+            if not isinstance(event, TaskIngested):
+                continue
+            task_id = event.data.id
+            submitted.add(task_id)
+            if task_id in self._versions or task_id in self._exceptions.deleted or records.is_excused(record):
+                continue
+            self.findings.add(Fault.MISSING, f"task {task_id}", f"submitted at {record.number} and not stored")
+        newest = max(submitted, default=0)
+        for task_id in self._versions if records.is_whole else ():
+            if task_id not in submitted and task_id <= newest:
+                self.findings.add(Fault.MISSING, f"task {task_id}", "stored, and nobody submitted it")
+        for task_id in accepted:
+            if not (task_id in self._versions or task_id in submitted or task_id in self._exceptions.deleted):
+                self.findings.add(Fault.MISSING, f"task {task_id}", "accepted, and neither on the log nor stored")
+
+    def _topic(self, topic: str) -> "_Topic":
+        return _Topic(self._log, topic, self._committed[topic], self.findings, self._exceptions)
 
 
 class _Topic:
     """The records of a topic, and which of them need not have had their effect."""
 
-    def __init__(self, evidence: Evidence, topic: str, group: str, findings: Findings, exceptions: Exceptions) -> None:
-        self._evidence = evidence
+    def __init__(
+        self,
+        log: LogEvidence,
+        topic: str,
+        committed: Mapping[int, int],
+        findings: Findings,
+        exceptions: Exceptions,
+    ) -> None:
+        self._log = log
         self._topic = topic
-        self._group = group
+        self._group = GROUPS[topic]
+        self._committed = committed
         self._findings = findings
         self._exceptions = exceptions
-        self._committed = 0
         self.is_whole = True
 
-    async def read(self) -> AsyncIterator[Stored]:
-        """All of them, in order."""
-        self._committed = await self._evidence.committed(self._topic, self._group)
-        expected = 1
-        async for page in self._evidence.log(self._topic):
-            for record in page:
-                if record.position != expected:
-                    self.is_whole = False
-                    if record.position - 1 > self._committed:
-                        detail = (
-                            f"records {max(expected, self._committed + 1)} to {record.position - 1} are gone unread"
-                        )
-                        self._findings.add(Fault.MISSING, f"topic {self._topic}", detail)
-                expected = record.position + 1
-                self._findings.waiting += record.position > self._committed
-                yield record
-        if expected == 1 and self._committed:
-            self.is_whole = False
+    async def read(self) -> AsyncIterator[KeptRecord]:
+        """All of them, each partition in order."""
+        last: dict[int, int] = {}
+        async for page in self._log.log(self._topic):
+            for one in page:
+                self._check_gap(last.get(one.partition, 0), one)
+                last[one.partition] = one.number
+                self._findings.waiting += one.number > self._committed.get(one.partition, 0)
+                yield one
+        if any(partition not in last for partition, number in self._committed.items() if number):
+            self.is_whole = False  # all of them were handled, and removed
 
-    def decoded(self, record: Stored) -> object:
+    def decoded(self, one: KeptRecord) -> object:
         """The event; None when nobody can read it, which is a fault unless it was set aside."""
         try:
-            return events.decode(self._topic, record.value)
+            return events.decode(self._topic, one.record.value)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            if not self.is_excused(record):
-                detail = f"the record at {record.position} cannot be read and was not set aside"
+            if not self.is_excused(one):
+                detail = f"the record at {one.number} cannot be read and was not set aside"
                 self._findings.add(Fault.DAMAGED, f"topic {self._topic}", detail)
             return None
 
-    def is_excused(self, record: Stored) -> bool:
+    def is_excused(self, one: KeptRecord) -> bool:
         """Whether the record is still on its way, or is a dead letter."""
-        is_late = record.position > self._committed
-        return is_late or (self._topic, self._group, record.position) in self._exceptions.parked
+        is_late = one.number > self._committed.get(one.partition, 0)
+        return is_late or (self._topic, self._group, one.record.position) in self._exceptions.parked
+
+    def _check_gap(self, last: int, one: KeptRecord) -> None:
+        if one.number == last + 1:
+            return
+        self.is_whole = False
+        committed = self._committed.get(one.partition, 0)
+        if one.number - 1 > committed:
+            detail = f"records {max(last, committed) + 1} to {one.number - 1} are gone unread"
+            self._findings.add(Fault.MISSING, f"topic {self._topic}", detail)
 
 
 class _Cursor:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tasktide.domain import handlers
 from tasktide.domain.handlers import Context, Handler, handler
-from tasktide.wiring.ports import CannotStart
+from tasktide.wiring.embedded import CannotStart
 
 MOST_SLEEP_S = 3_600.0
 

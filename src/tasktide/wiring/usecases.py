@@ -1,6 +1,6 @@
 """From ports to use cases and pipelines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
 
@@ -8,8 +8,10 @@ from tasktide.domain import events
 from tasktide.domain.fields import TaskLimits
 from tasktide.domain.handlers import Handler
 from tasktide.interfaces.platform import EdgeLimits, Platform
+from tasktide.pipelines.heed import Heed
 from tasktide.pipelines.loop import Handle, Pipeline
 from tasktide.pipelines.process import Worker
+from tasktide.pipelines.relay import Relay
 from tasktide.pipelines.service import Service
 from tasktide.pipelines.tick import Ticker
 from tasktide.settings import Settings
@@ -30,21 +32,31 @@ from tasktide.wiring.ports import Ports
 
 RING_EVERY_S = 0.1
 DELIVER_EVERY_S = 0.5
+UPKEEP_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pipelines:
     """Every pipeline of the platform by role; a role starts those it is made of."""
 
+    gateway: Callable[[], list[Service]]
     ingest: Callable[[], list[Service]]
     worker: Callable[[], list[Service]]
     notifier: Callable[[], list[Service]]
     deliver: Callable[[], list[Service]]
+    relay: Callable[[], list[Service]]
     schedule: Callable[[], list[Service]]
 
 
-def platform(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], services: list[Service]) -> Platform:
+def platform(
+    ports: Ports,
+    settings: Settings,
+    handlers: Mapping[str, Handler],
+    services: Sequence[Service],
+    people: Users | None = None,
+) -> Platform:
     """What the interfaces call; `services` are those whose stalling makes the process unready."""
+    people = people or users(ports, settings)
     return Platform(
         tasks=Tasks(
             store=ports.tasks,
@@ -66,7 +78,7 @@ def platform(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], 
             backlog_limit=settings.backlog_limit,
             stopping=ports.stopping,
         ),
-        users=users(ports, settings),
+        users=people,
         notifications=_notifications(ports, settings),
         live=Live(
             store=ports.notifications,
@@ -118,8 +130,8 @@ def users(ports: Ports, settings: Settings) -> Users:
     )
 
 
-def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler]) -> Pipelines:
-    """The pipelines, not yet started."""
+def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], people: Users) -> Pipelines:
+    """The pipelines, not yet started; `people` are those of the platform that runs beside them."""
 
     def loop(name: str, topic: str, handle: Handle) -> Pipeline:
         return Pipeline(
@@ -142,7 +154,6 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler])
             cache=ports.cache,
             push=ports.push,
             jobs=ports.jobs,
-            ids=ports.ids,
         )
         return [
             loop("fanout", events.TASK_EVENTS, _notifications(ports, settings).fan_out),
@@ -150,14 +161,16 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler])
         ]
 
     def deliver() -> list[Service]:
-        desk = _delivery_desk(ports)
+        desk = _delivery_desk(ports, settings)
         return [_deliver(ports, desk), loop("redeliver", events.DELIVERIES, desk.revive)]
 
     return Pipelines(
+        gateway=lambda: [Heed(users=people, push=ports.push, until=ports.stopping)],
         ingest=ingest,
         worker=lambda: [_worker(ports, settings, handlers)],
         notifier=notifier,
         deliver=deliver,
+        relay=lambda: _relay(ports),
         schedule=lambda: _schedule(ports, settings),
     )
 
@@ -185,6 +198,8 @@ def _worker(ports: Ports, settings: Settings, handlers: Mapping[str, Handler]) -
         handlers=handlers,
         result_bytes=settings.result_bytes,
         threads=ports.threads,
+        # On a database of its own process, a worker that starts knows that no other one lives.
+        lease_s=settings.job_lease_s if settings.database_url else None,
     )
     return Worker(
         name="worker",
@@ -198,7 +213,16 @@ def _worker(ports: Ports, settings: Settings, handlers: Mapping[str, Handler]) -
     )
 
 
-def _delivery_desk(ports: Ports) -> DeliveryDesk:
+def _relay(ports: Ports) -> list[Service]:
+    carried: list[Service] = [Relay(outbox=one, log=ports.log, metrics=ports.metrics) for one in ports.outboxes]
+    swept = [
+        Ticker(name=name, tick=sweep, every_s=UPKEEP_EVERY_S, metrics=ports.metrics)
+        for name, sweep in ports.upkeep.items()
+    ]
+    return [*carried, *swept]
+
+
+def _delivery_desk(ports: Ports, settings: Settings) -> DeliveryDesk:
     return DeliveryDesk(
         jobs=ports.jobs,
         users=ports.users,
@@ -206,6 +230,7 @@ def _delivery_desk(ports: Ports) -> DeliveryDesk:
         letters=ports.letters,
         clock=ports.clock,
         random=SystemRandom(),
+        public_url=settings.public_url,
     )
 
 
@@ -227,6 +252,7 @@ def _schedule(ports: Ports, settings: Settings) -> list[Service]:
         replies=ports.replies,
         sessions=ports.sessions,
         clock=ports.clock,
+        random=SystemRandom(),
         log_retention_s=settings.log_retention_s,
     )
 

@@ -40,13 +40,19 @@ class MemorySubscription:
             return None
         return messages
 
+    def lose(self) -> None:
+        """Note that something was lost."""
+        self._waiting.clear()
+        self._lost = True
+        self._woken.set()
+
     def close(self) -> None:
         """See the port."""
         self._push.forget(self)
 
 
 class MemoryPush:
-    """`ports.push.Push` for one process: its gateway and its pipelines share it."""
+    """`ports.push.LocalPush` for one process: its gateway and its pipelines share it."""
 
     def __init__(self, buffer: int = BUFFER) -> None:
         self._buffer = buffer
@@ -62,12 +68,17 @@ class MemoryPush:
         """See the port."""
         return frozenset(channel for channel in channels if channel in self._by_channel)
 
-    def subscribe(self, channels: Collection[str]) -> MemorySubscription:
+    async def subscribe(self, channels: Collection[str]) -> MemorySubscription:
         """See the port."""
         subscription = MemorySubscription(self, channels, self._buffer)
         for channel in subscription.channels:
             self._by_channel[channel].add(subscription)
         return subscription
+
+    def lose_all(self) -> None:
+        """See the port."""
+        for subscription in {one for some in self._by_channel.values() for one in some}:
+            subscription.lose()
 
     def forget(self, subscription: MemorySubscription) -> None:
         """Drop a subscription from all its channels."""

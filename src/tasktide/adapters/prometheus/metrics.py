@@ -29,6 +29,9 @@ class PrometheusMetrics:
             by_pipeline,
             registry=registry,
         )
+        self._degraded = Gauge(
+            "tasktide_degraded", "1 while something works by a stand-in.", ["what"], registry=registry
+        )
         self._lag = Gauge("tasktide_pipeline_lag_records", "Records not yet committed.", by_pipeline, registry=registry)
         self._lag_age = Gauge(
             "tasktide_pipeline_lag_seconds", "Age of the oldest of them.", by_pipeline, registry=registry
@@ -60,6 +63,10 @@ class PrometheusMetrics:
     def stalled(self, pipeline: str, *, is_stalled: bool) -> None:
         """See the port."""
         self._stalled.labels(pipeline).set(is_stalled)
+
+    def degraded(self, what: str, *, is_degraded: bool) -> None:
+        """See the port."""
+        self._degraded.labels(what).set(is_degraded)
 
     def lag(self, pipeline: str, records: int, age_s: float) -> None:
         """See the port."""

@@ -3,36 +3,39 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 from tasktide.adapters.sqlite.database import Transaction, connect
 from tasktide.adapters.sqlite.log import progress, unpacked
 from tasktide.domain.events import TASK_INGESTED
 from tasktide.domain.ids import NotificationId, TaskId, UserId
-from tasktide.ports.evidence import Exceptions, KeptEvent, KeptNotification, KeptTask
-from tasktide.ports.log import Stored
+from tasktide.ports.evidence import Exceptions, KeptEvent, KeptNotification, KeptRecord, KeptTask
 
-SQL = statements.load("evidence")
+SQL = resources.statements(__package__, "evidence")
 
 PAGE = 10_000
 BATCHES = 100
 
 
 class SqliteEvidence:
-    """`ports.evidence.Evidence` in two snapshots: the submissions' first, so that what it calls stored is."""
+    """`ports.evidence.LogEvidence` and `StoreEvidence` in two snapshots.
+
+    The submissions' comes first, so that what it calls stored is.
+    """
 
     def __init__(self, main: sqlite3.Connection, submissions: sqlite3.Connection) -> None:
         self._main = main
         self._submissions = submissions
 
-    async def log(self, topic: str) -> AsyncIterator[Sequence[Stored]]:
+    async def log(self, topic: str) -> AsyncIterator[Sequence[KeptRecord]]:
         """See the port."""
         after = 0
         while rows := await self._all(self._home(topic), "log", (topic, after, BATCHES)):
-            yield [record for last, count, body in rows for record in unpacked(last, count, body)]
+            records = [record for last, count, body in rows for record in unpacked(last, count, body)]
+            yield [KeptRecord(0, record.position, record) for record in records]
             after = rows[-1][0]
 
     async def tasks(self) -> AsyncIterator[Sequence[KeptTask]]:
@@ -56,9 +59,13 @@ class SqliteEvidence:
             yield [KeptNotification(NotificationId(one[0]), UserId(one[1]), one[2]) for one in rows]
             after = rows[-1][0]
 
-    async def committed(self, topic: str, group: str) -> int:
+    async def committed(self, topic: str, group: str) -> Mapping[int, int]:
         """See the port."""
-        return progress(Transaction(self._home(topic)), topic, group)[1]
+        return {0: progress(Transaction(self._home(topic)), topic, group)[1]}
+
+    async def outgoing(self) -> int:
+        """See the port: what is said is on the log at once."""
+        return 0
 
     async def exceptions(self) -> Exceptions:
         """See the port."""

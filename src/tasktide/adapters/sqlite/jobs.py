@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.domain.deliveries import Delivery
 from tasktide.domain.notifications import Channel, Notification
 from tasktide.domain.times import Timestamp, later
 from tasktide.ports.clock import Clock
 
-SQL = statements.load("jobs")
+SQL = resources.statements(__package__, "jobs")
 
 _decode = msgspec.json.Decoder(list[tuple[Notification, Channel, int]]).decode
 
@@ -28,14 +28,15 @@ class SqliteJobs:
         rows = _text([(delivery.notification, delivery.channel) for delivery in deliveries])
         await self._database.run(lambda tx: tx.execute(SQL["put"], (rows, self._clock.now())))
 
-    async def take(self, limit: int, lease_s: float) -> Sequence[Delivery]:
+    async def take(self, limit: int, lease_s: float, among: Sequence[Delivery] | None = None) -> Sequence[Delivery]:
         """See the port."""
         now = self._clock.now()
+        keys = None if among is None else _keys(among)
         if not await self._database.read(lambda tx: tx.value(SQL["any_due"], (now,))):
             return []
 
         def work(transaction: Transaction) -> list[Delivery]:
-            found = _decode(transaction.value(SQL["due"], (now, limit)))
+            found = _decode(transaction.value(SQL["due"], (now, limit, keys)))
             taken = [Delivery(channel=channel, notification=told, attempts=n) for told, channel, n in found]
             transaction.execute(SQL["lease"], (_keys(taken), later(now, lease_s)))
             return taken

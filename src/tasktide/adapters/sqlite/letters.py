@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.adapters.sqlite.log import SqliteLog
 from tasktide.domain.letters import DeadLetter
 from tasktide.ports.log import Record
 
-SQL = statements.load("letters")
+SQL = resources.statements(__package__, "letters")
 _COLUMNS = ("id", "topic", "pipeline", "position", "key", "value", "reason", "attempts", "parked_at")
 
 

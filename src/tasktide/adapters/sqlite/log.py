@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction, settle
 from tasktide.domain import times
 from tasktide.domain.events import READERS, TASK_INGESTED
@@ -16,7 +16,7 @@ from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Lag, Record, Stored
 
-SQL = statements.load("log")
+SQL = resources.statements(__package__, "log")
 
 # What readers near the end get from memory instead of the file: bytes of values per topic.
 TAIL_BYTES = 16 * 1024 * 1024
@@ -158,6 +158,10 @@ class SqliteLog:
                 trimmed += removed
         return trimmed
 
+    async def forget(self, topic: str, last: int) -> None:
+        """Remove the batches of a topic up to an offset, whoever has read them."""
+        await self.home(topic).run(lambda tx: tx.execute(SQL["forget"], (topic, last)))
+
     async def ping(self) -> None:
         """See the port."""
         for base in self._bases():
@@ -217,6 +221,10 @@ class SqliteReader:
         self._progress = asyncio.Event()
         self.committed = -1
         self.position = 0
+
+    def rewind(self) -> None:
+        """Read on behind the last commit."""
+        self.position = max(0, self.committed)
 
     def wake(self) -> None:
         """There may be something to read."""

@@ -1,11 +1,10 @@
 """Numbered SQL migrations, applied in order, each in a transaction, under SQLite's write lock."""
 
 import sqlite3
-from importlib.resources import files
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 
-SQL = statements.load("log")
+SQL = resources.statements(__package__, "log")
 # The folders of scripts: everything, and the file of submissions.
 MAIN = "migrations"
 SUBMISSIONS = "migrations/submissions"
@@ -17,9 +16,7 @@ class SchemaTooNew(Exception):
 
 def migrations(scripts_of: str = MAIN) -> list[tuple[int, str]]:
     """The shipped migrations of a file: number and script, ascending."""
-    folder = files(__package__).joinpath(scripts_of)
-    scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".sql")]
-    return sorted((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in scripts)
+    return resources.migrations(__package__, scripts_of)
 
 
 def migrate(connection: sqlite3.Connection, scripts_of: str = MAIN) -> list[int]:

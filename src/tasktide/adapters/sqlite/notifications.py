@@ -1,17 +1,17 @@
 """Inboxes on SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.domain.ids import MAX_ID, NotificationId, UserId
 from tasktide.domain.notifications import Notification
 from tasktide.domain.times import Timestamp
 from tasktide.ports.notifications import NewNotification
 
-SQL = statements.load("notifications")
+SQL = resources.statements(__package__, "notifications")
 
 _decode = msgspec.json.Decoder(Notification).decode
 _decode_all = msgspec.json.Decoder(list[Notification]).decode
@@ -19,24 +19,34 @@ _json = msgspec.json.Encoder().encode
 
 
 class SqliteNotifications:
-    """`ports.notifications.NotificationStore` on the table `notifications`."""
+    """`ports.notifications.NotificationStore` on the table `notifications`; `number` hands out growing ids.
 
-    def __init__(self, database: Database) -> None:
+    One process alone inserts, a batch after the other, so ids grow in the order of commits.
+    """
+
+    def __init__(self, database: Database, number: Callable[[int], Awaitable[range]]) -> None:
         self._database = database
+        self._number = number
 
     async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
         """See the port."""
+        numbers = await self._number(len(new))
         rows = [
-            (one.id, one.user_id, event_id, str(one.kind), one.task_id, one.message, one.created_at)
-            for one, event_id in new
+            (number, one.user_id, one.event_id, str(one.kind), one.task_id, one.message, one.created_at)
+            for number, one in zip(numbers, new, strict=True)
         ]
 
         def work(transaction: Transaction) -> str | None:
             inserted = sum(cursor.rowcount for cursor in transaction.rows(SQL["insert"], rows))
-            return None if inserted == len(new) else transaction.value(SQL["stored"], (_json(new).decode(),))
+            if inserted == len(new):
+                return None
+            keys = _json([(one.user_id, one.event_id) for one in new]).decode()
+            return str(transaction.value(SQL["stored"], (keys,)))
 
         stored = await self._database.run(work)
-        return [one.notification for one in new] if stored is None else _decode_all(stored)
+        if stored is not None:
+            return _decode_all(stored)
+        return [one.numbered(NotificationId(number)) for number, one in zip(numbers, new, strict=True)]
 
     async def get(self, user_id: UserId, notification_id: NotificationId) -> Notification | None:
         """See the port."""

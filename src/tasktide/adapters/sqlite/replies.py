@@ -4,13 +4,13 @@ import secrets
 
 import msgspec
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.domain.replies import Claim, Reply
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
 
-SQL = statements.load("replies")
+SQL = resources.statements(__package__, "replies")
 
 
 class SqliteReplies:

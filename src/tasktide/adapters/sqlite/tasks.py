@@ -5,9 +5,9 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.adapters.sqlite.log import SqliteLog
 from tasktide.domain import events, times
@@ -18,9 +18,9 @@ from tasktide.domain.tasks import Status, Task, due_key
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Record
-from tasktide.ports.tasks import Change, Entry, Totals
+from tasktide.ports.tasks import Change, Entry, Totals, history_item
 
-SQL = statements.load("tasks")
+SQL = resources.statements(__package__, "tasks")
 
 _json = msgspec.json.Encoder().encode
 _decode_tasks = msgspec.json.Decoder(list[Task]).decode
@@ -35,19 +35,6 @@ _COLUMNS = {
     "priority": "priority",
     "due_at": "due_key",
 }
-
-
-class HistoryData(Struct, frozen=True, gc=False):
-    """The version after an event, and what changed: field to [from, to]."""
-
-    version: int
-    changes: dict[str, tuple[Any, Any]]
-
-
-class HistoryItem(events.Envelope[HistoryData], frozen=True, kw_only=True, gc=False):
-    """An event as history keeps it: without the snapshot, which the changes add up to."""
-
-    type: str
 
 
 class SqliteTasks:
@@ -229,17 +216,7 @@ def _record(event: TaskEvent) -> Record:
 
 
 def _history_row(event: TaskEvent) -> tuple[TaskId, int, str]:
-    task = event.data.task
-    item = HistoryItem(
-        id=event.id,
-        type=event.type,
-        subject=event.subject,
-        time=event.time,
-        actor=event.actor,
-        traceparent=event.traceparent,
-        data=HistoryData(task.version, event.data.changes),
-    )
-    return task.id, task.version, _json(item).decode()
+    return event.data.task.id, event.data.task.version, history_item(event).decode()
 
 
 def _where(wanted: TaskFilter) -> tuple[list[str], dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from tasktide.adapters.sqlite import statements
+from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.domain.errors import Conflict, Stale
 from tasktide.domain.ids import UserId
@@ -13,7 +13,7 @@ from tasktide.domain.notifications import Preferences
 from tasktide.domain.times import Timestamp
 from tasktide.domain.users import Account, Session
 
-SQL = statements.load("users")
+SQL = resources.statements(__package__, "users")
 
 _decode_accounts = msgspec.json.Decoder(list[Account]).decode
 _decode_session = msgspec.json.Decoder(Session).decode

@@ -8,9 +8,12 @@ SELECT e.value ->> '$[0].id', e.value ->> 1, 'waiting', ?2, 0, e.value -> 0 FROM
 SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 'waiting' AND due_at <= ?)
 
 -- name: due
--- Deliveries to take now, as one JSON array of [notification, channel, attempts]. deliveries_due.
+-- Deliveries to take now, as one JSON array of [notification, channel, attempts]; of a JSON array of [id, channel]
+-- alone, if there is one. deliveries_due.
 SELECT json_group_array(json_array(json(notification), channel, attempts + 1)) FROM (
-    SELECT * FROM deliveries WHERE state = 'waiting' AND due_at <= ? ORDER BY due_at LIMIT ?
+    SELECT * FROM deliveries WHERE state = 'waiting' AND due_at <= ?1
+    AND (?3 IS NULL OR (notification_id, channel) IN (SELECT e.value ->> 0, e.value ->> 1 FROM json_each(?3) AS e))
+    ORDER BY due_at LIMIT ?2
 )
 
 -- name: lease

@@ -47,6 +47,10 @@ DELETE FROM log_batches WHERE rowid IN (
     ORDER BY b.appended_at LIMIT 1000
 )
 
+-- name: forget
+-- Removes batches up to an offset. Write lock; log_batches_by_offset.
+DELETE FROM log_batches WHERE topic = ? AND last_offset <= ?
+
 -- name: parted
 -- Whether tasks were submitted and their topic is not in this file.
 SELECT EXISTS (SELECT 1 FROM id_leases WHERE name = 'tasks') AND NOT EXISTS (SELECT 1 FROM log_topics WHERE topic = ?)

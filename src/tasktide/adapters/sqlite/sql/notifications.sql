@@ -3,13 +3,13 @@
 INSERT OR IGNORE INTO notifications (id, user_id, event_id, kind, task_id, message, created_at) VALUES {rows}
 
 -- name: stored
--- The same batch as it is stored, in the order given, as one JSON array. notifications_by_event.
+-- Notifications by a JSON array of [user, event], in the order given, as one JSON array. notifications_by_event.
 SELECT json_group_array(json(row)) FROM (
     SELECT json_object(
         'id', n.id, 'user_id', n.user_id, 'kind', n.kind, 'task_id', n.task_id,
         'message', n.message, 'created_at', n.created_at, 'read_at', n.read_at) AS row
     FROM json_each(?) AS e JOIN notifications AS n
-    ON n.user_id = (e.value ->> '$[0].user_id') AND n.event_id = (e.value ->> 1)
+    ON n.user_id = (e.value ->> 0) AND n.event_id = (e.value ->> 1)
     ORDER BY e.key
 )
 

@@ -1,0 +1,231 @@
+"""The log on Kafka: topics of many partitions, a record on the partition of its key."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+
+from tasktide.adapters.kafka.producer import ENGINE, Appender
+from tasktide.adapters.kafka.reader import KafkaReader, group_id
+from tasktide.domain.errors import Unavailable
+from tasktide.domain.events import READERS
+from tasktide.domain.times import Timestamp, epoch_ms
+from tasktide.ports.log import Record
+
+T = TypeVar("T")
+
+ASK_S = 5.0
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+# How often it is looked how far a group is, while somebody waits for it, and for those who ask on every request.
+LOOK_S = 0.02
+REFRESH_S = 0.5
+# A backlog nobody has asked for in so long is not looked at any more.
+WANTED_S = 10.0
+
+
+class _Backlog:
+    """How far a group is behind, as of a moment ago, and what was appended here since."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.asked_at = 0.0
+        self.known = asyncio.Event()
+        self.failure: Unavailable | None = None
+
+
+class KafkaLog:
+    """`ports.log.Log`. `prefix` is put before the names of topics and groups."""
+
+    def __init__(self, brokers: str, prefix: str = "", *, partitions: int = 6, replication: int = 1) -> None:
+        self._brokers = brokers
+        self._prefix = prefix
+        self._partitions = partitions
+        self._replication = replication
+        self._appender = Appender(brokers, prefix)
+        self._admin = AdminClient(
+            {
+                "bootstrap.servers": brokers,
+                "client.id": "tasktide-admin",
+                "reconnect.backoff.max.ms": 1_000,
+                "log_level": 0,
+            }
+        )
+        self._readers: list[KafkaReader] = []
+        self._counts: dict[str, int] = {}
+        self._backlogs: dict[tuple[str, str], _Backlog] = {}
+        self._watchers: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def make_topics(self) -> None:
+        """Make the topics that are not there yet. Records stay until `trim` takes them, whatever their age."""
+        wanted = [
+            NewTopic(
+                self._prefix + topic,
+                num_partitions=self._partitions,
+                replication_factor=self._replication,
+                config={"retention.ms": "-1", "max.message.bytes": "20000000"},
+            )
+            for topic in READERS
+        ]
+        for future in self._admin.create_topics(wanted, operation_timeout=ASK_S, request_timeout=ASK_S).values():
+            try:
+                await _asked(future)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                    continue
+                raise Unavailable(ENGINE, f"The topics cannot be made: {error.args[0].str()}.") from error
+        for topic in READERS:
+            await self._led(topic)
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """See the port."""
+        await self._appender.append(records)
+        for topic, group in self._backlogs:
+            self._backlogs[topic, group].records += sum(record.topic == topic for record in records)
+
+    def reader(self, topic: str, group: str) -> KafkaReader:
+        """See the port."""
+        reader = KafkaReader(self._brokers, self._prefix, topic, group)
+        self._readers.append(reader)
+        return reader
+
+    async def settled(self, topic: str, group: str, timeout_s: float) -> bool:
+        """See the port."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                ends = await self._offsets(topic, LATEST)
+                while await self._behind(topic, group, ends):  # noqa: ASYNC110 - the broker tells nobody
+                    await asyncio.sleep(LOOK_S)
+                return True
+        return False
+
+    async def backlog(self, topic: str, group: str) -> int:
+        """See the port; as of half a second ago, with what was appended here since."""
+        key = topic, group
+        found = self._backlogs.setdefault(key, _Backlog())
+        found.asked_at = time.monotonic()
+        if key not in self._watchers:
+            self._watchers[key] = asyncio.create_task(self._watch(topic, group, found), name="kafka-backlog")
+        if not found.known.is_set():
+            await found.known.wait()
+        if found.failure is not None:
+            raise found.failure
+        return found.records
+
+    async def trim(self, before: Timestamp) -> int:
+        """See the port; records, not batches."""
+        trimmed = 0
+        for topic, groups in READERS.items():
+            starts = await self._offsets(topic, EARLIEST)
+            # The first record that is young enough to stay; the end when there is none.
+            young = await self._offsets(topic, OffsetSpec.for_timestamp(epoch_ms(before)))
+            ends = await self._offsets(topic, LATEST)
+            limits = {n: young[n] if young[n] >= 0 else ends[n] for n in starts}
+            for group in groups:
+                committed = await self.committed(topic, group)
+                limits = {n: min(limit, committed.get(n, 0)) for n, limit in limits.items()}
+            gone = [TopicPartition(self._prefix + topic, n, limit) for n, limit in limits.items() if limit > starts[n]]
+            if gone:
+                for future in self._admin.delete_records(gone, request_timeout=ASK_S).values():
+                    await self._tried(_asked(future))
+                trimmed += sum(one.offset - starts[one.partition] for one in gone)
+        return trimmed
+
+    async def extent(self, topic: str) -> tuple[dict[int, int], dict[int, int]]:
+        """The first offset of every partition, and the one behind the last."""
+        return await self._offsets(topic, EARLIEST), await self._offsets(topic, LATEST)
+
+    async def ping(self) -> None:
+        """See the port."""
+        await self._tried(asyncio.to_thread(self._admin.list_topics, timeout=ASK_S))
+
+    async def close(self) -> None:
+        """Leave all groups and finish what is under way."""
+        for watcher in self._watchers.values():
+            watcher.cancel()
+        await asyncio.gather(*(reader.close() for reader in self._readers))
+        await self._appender.close()
+
+    async def _led(self, topic: str) -> None:
+        """Return when every partition has a leader: one that was just made has none for a moment."""
+        deadline = time.monotonic() + ASK_S
+        while True:
+            try:
+                await self._offsets(topic, LATEST)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(LOOK_S)
+            else:
+                return
+
+    async def _watch(self, topic: str, group: str, found: _Backlog) -> None:
+        try:
+            while time.monotonic() - found.asked_at < WANTED_S:
+                try:
+                    found.records = await self._behind(topic, group, await self._offsets(topic, LATEST))
+                    found.failure = None
+                except Unavailable as away:
+                    found.failure = away
+                except Exception as error:  # noqa: BLE001 - whatever it is, those who ask must not wait for ever
+                    found.failure = Unavailable(ENGINE, f"The log cannot say: {error}.")
+                found.known.set()
+                await asyncio.sleep(REFRESH_S)
+        finally:
+            found.known.clear()
+            self._watchers.pop((topic, group), None)
+
+    async def _behind(self, topic: str, group: str, ends: dict[int, int]) -> int:
+        committed = await self.committed(topic, group)
+        if len(committed) < len(ends):  # never committed: it begins at the start
+            starts = await self._offsets(topic, EARLIEST)
+            committed = starts | committed
+        return sum(max(0, end - committed[n]) for n, end in ends.items())
+
+    async def committed(self, topic: str, group: str) -> dict[int, int]:
+        """The next offset of every partition that a group has committed to."""
+        asked = ConsumerGroupTopicPartitions(group_id(self._prefix, topic, group))
+        try:
+            futures = self._admin.list_consumer_group_offsets([asked], request_timeout=ASK_S)
+        except KafkaException as error:
+            raise Unavailable(ENGINE, f"The log cannot say: {error.args[0]}.") from error
+        [future] = futures.values()
+        try:
+            found = await self._tried(_asked(future))
+        except Unavailable as away:
+            if "GROUP_ID_NOT_FOUND" in away.detail:
+                return {}
+            raise
+        return {one.partition: one.offset for one in found.topic_partitions if one.offset >= 0}
+
+    async def _offsets(self, topic: str, where: Any) -> dict[int, int]:
+        """An offset of every partition."""
+        name = self._prefix + topic
+        if topic not in self._counts:
+            metadata = await self._tried(asyncio.to_thread(self._admin.list_topics, name, timeout=ASK_S))
+            found_topic = metadata.topics.get(name)
+            if found_topic is None or found_topic.error is not None or not found_topic.partitions:
+                raise Unavailable(ENGINE, f"There is no topic {name}.")
+            self._counts[topic] = len(found_topic.partitions)
+        wanted = {TopicPartition(name, n): where for n in range(self._counts[topic])}
+        try:
+            found = self._admin.list_offsets(wanted, request_timeout=ASK_S)
+        except KafkaException as error:
+            raise Unavailable(ENGINE, f"The log cannot say: {error.args[0]}.") from error
+        return {one.partition: (await self._tried(_asked(future))).offset for one, future in found.items()}
+
+    async def _tried(self, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except KafkaException as error:
+            raise Unavailable(ENGINE, f"The log cannot say: {error.args[0]}.") from error
+
+
+async def _asked(future: "Future[T]") -> T:
+    """What an administrative request gives; its future is settled on a thread of the client."""
+    return await asyncio.wrap_future(future)

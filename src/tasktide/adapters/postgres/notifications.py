@@ -1,0 +1,113 @@
+"""Inboxes on PostgreSQL, each on the shard of its user."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from tasktide import resources
+from tasktide.adapters.postgres.database import Database
+from tasktide.adapters.postgres.shards import Shards
+from tasktide.domain.ids import MAX_ID, NotificationId, TaskId, UserId
+from tasktide.domain.notifications import Kind, Notification
+from tasktide.domain.times import Timestamp
+from tasktide.ports.notifications import NewNotification
+
+SQL = resources.statements(__package__, "notifications")
+
+_KINDS = {str(kind): kind for kind in Kind}
+
+
+class PostgresNotifications:
+    """`ports.notifications.NotificationStore` on the tables `notifications`.
+
+    `number` hands out ids that grow over all processes. They are taken while the shard is locked against other
+    inserters, so that ids grow in the order of commits even when two processes believe that an inbox is theirs.
+    """
+
+    def __init__(self, shards: Shards, number: Callable[[int], Awaitable[range]]) -> None:
+        self._shards = shards
+        self._number = number
+
+    async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
+        """See the port."""
+        groups = self._shards.grouped(new, lambda one: one.user_id)
+        databases = self._shards.databases
+        parts = await asyncio.gather(*(self._insert(databases[shard], some) for shard, some in groups.items()))
+        stored = {key: one for part in parts for key, one in part.items()}
+        return [stored[one.user_id, one.event_id] for one in new]
+
+    async def get(self, user_id: UserId, notification_id: NotificationId) -> Notification | None:
+        """See the port."""
+        found = await self._of(user_id).fetch(SQL["get"], notification_id, user_id)
+        return _notification(found[0]) if found else None
+
+    async def newest(
+        self, user_id: UserId, before: NotificationId | None, limit: int, *, unread: bool
+    ) -> Sequence[Notification]:
+        """See the port."""
+        statement = SQL["newest_unread" if unread else "newest"]
+        last = MAX_ID + 1 if before is None else before
+        return [_notification(row) for row in await self._of(user_id).fetch(statement, user_id, last, limit)]
+
+    async def after(
+        self, user_id: UserId, after: NotificationId, limit: int, *, unread: bool = False
+    ) -> Sequence[Notification]:
+        """See the port."""
+        statement = SQL["after_unread" if unread else "after"]
+        return [_notification(row) for row in await self._of(user_id).fetch(statement, user_id, after, limit)]
+
+    async def last_id(self, user_id: UserId) -> NotificationId:
+        """See the port."""
+        return NotificationId(await self._of(user_id).value(SQL["last"], user_id))
+
+    async def unread(self, user_id: UserId) -> int:
+        """See the port."""
+        return int(await self._of(user_id).value(SQL["unread"], user_id))
+
+    async def read(self, user_id: UserId, up_to: NotificationId, now: Timestamp, *, only: bool) -> int:
+        """See the port."""
+        statement = SQL["read_one" if only else "read_up_to"]
+        return await self._of(user_id).execute(statement, user_id, up_to, now)
+
+    def _of(self, user_id: UserId) -> Database:
+        return self._shards.databases[self._shards.holding(user_id)]
+
+    async def _insert(
+        self, database: Database, new: Sequence[NewNotification]
+    ) -> dict[tuple[UserId, str], Notification]:
+        unique: dict[tuple[UserId, str], NewNotification] = {}
+        for one in new:
+            unique.setdefault((one.user_id, one.event_id), one)  # one that is told twice counts where it came first
+        some = list(unique.values())
+        async with database.transaction() as connection:
+            await connection.execute(SQL["lock"])
+            numbers = await self._number(len(some))
+            rows = [
+                (number, one.user_id, one.event_id, str(one.kind), one.task_id, one.message, one.created_at)
+                for number, one in zip(numbers, some, strict=True)
+            ]
+            inserted = await connection.fetch(SQL["insert"], *zip(*rows, strict=True))
+            ids = {row[0] for row in inserted} if len(inserted) < len(some) else None
+            stored = {
+                (one.user_id, one.event_id): one.numbered(NotificationId(number))
+                for number, one in zip(numbers, some, strict=True)
+                if ids is None or number in ids
+            }
+            known = [key for key in unique if key not in stored]
+            if known:
+                rows_known = await connection.fetch(SQL["known"], *zip(*known, strict=True))
+                stored |= {(UserId(row[1]), row[2]): _notification(row) for row in rows_known}
+        return stored
+
+
+def _notification(row: Any) -> Notification:
+    number, user_id, _event_id, kind, task_id, message, created_at, read_at = row
+    return Notification(
+        id=NotificationId(number),
+        user_id=UserId(user_id),
+        kind=_KINDS[kind],
+        task_id=None if task_id is None else TaskId(task_id),
+        message=message,
+        created_at=created_at,
+        read_at=read_at,
+    )

@@ -1,0 +1,102 @@
+"""The outbox of one shard."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tasktide import resources
+from tasktide.adapters.postgres.database import Database, translated
+from tasktide.ports.log import Record
+from tasktide.ports.outbox import Outgoing
+
+SQL = resources.statements(__package__, "outbox")
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[tuple[str, str, bytes]]).decode
+
+
+def packed(records: Sequence[Record]) -> bytes:
+    """Records as a row of the outbox holds them."""
+    return _pack([(topic, key, value) for topic, key, value, _ in records])
+
+
+class PostgresOutbox:
+    """`ports.outbox.Outbox` on the table `outbox`, woken by NOTIFY.
+
+    The relay that holds the shard's advisory lock is the only one that reads it: numbers are given in the order of
+    commits for each task, since whoever changes one has its row locked when the number is drawn.
+    """
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database = database
+        self.name = name
+        self._stack: contextlib.AsyncExitStack | None = None
+        self._connection: Any = None
+        self._woken = asyncio.Event()
+
+    async def take(self, limit: int, wait_s: float) -> Outgoing | None:
+        """See the port."""
+        try:
+            return await self._take(limit, wait_s)
+        except BaseException:
+            await self.release()
+            raise
+
+    async def done(self, outgoing: Outgoing) -> None:
+        """See the port."""
+        with translated():
+            await self._connection.execute(SQL["done"], outgoing.token)
+
+    async def release(self) -> None:
+        """See the port."""
+        stack, self._stack = self._stack, None
+        connection, self._connection = self._connection, None
+        if stack is None:
+            return
+        with contextlib.suppress(Exception):
+            await connection.remove_listener("outbox", self._wake)
+            await connection.execute(SQL["release"])
+        with contextlib.suppress(Exception):
+            await stack.aclose()
+
+    async def _take(self, limit: int, wait_s: float) -> Outgoing | None:
+        if self._connection is None and not await self._hold():
+            await asyncio.sleep(wait_s)
+            return None
+        self._woken.clear()
+        found = await self._read(limit)
+        if found is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
+            found = await self._read(limit)
+        return found
+
+    async def _hold(self) -> bool:
+        stack = contextlib.AsyncExitStack()
+        try:
+            connection = await stack.enter_async_context(self._database.using())
+            with translated():
+                if not await connection.fetchval(SQL["hold"]):
+                    await stack.aclose()
+                    return False
+                await connection.add_listener("outbox", self._wake)
+        except BaseException:
+            await stack.aclose()
+            raise
+        self._stack, self._connection = stack, connection
+        return True
+
+    async def _read(self, limit: int) -> Outgoing | None:
+        with translated():
+            rows = await self._connection.fetch(SQL["take"], limit)
+        if not rows:
+            return None
+        records = [Record(topic, key, value) for _, body in rows for topic, key, value in _unpack(body)]
+        return Outgoing([row[0] for row in rows], records)
+
+    def _wake(self, *_: Any) -> None:
+        self._woken.set()

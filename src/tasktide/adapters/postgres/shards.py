@@ -1,0 +1,82 @@
+"""The shards: which database holds which slot."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+from tasktide import resources
+from tasktide.adapters.postgres.database import Connection, Database
+from tasktide.domain.slots import SLOTS, ring, slot_of
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+SQL = resources.statements(__package__, "shards")
+
+
+class ShardMissing(Exception):
+    """The databases given are not those of the slot map."""
+
+
+class Shards:
+    """The databases of all shards, and the slot map that tells which holds what."""
+
+    def __init__(self, databases: Sequence[Database], of_slot: Sequence[int]) -> None:
+        self.databases = databases
+        self._of_slot = of_slot
+
+    def holding(self, number: int) -> int:
+        """The index of the shard that holds a user's inbox and tasks, or a task without a performer."""
+        return self._of_slot[slot_of(number)]
+
+    def grouped(self, items: Iterable[T], number: Callable[[T], int]) -> dict[int, list[T]]:
+        """The items by the shard that holds their number, in order."""
+        groups: dict[int, list[T]] = {}
+        for item in items:
+            groups.setdefault(self.holding(number(item)), []).append(item)
+        return groups
+
+    async def all(self, call: Callable[[Database], Awaitable[V]]) -> list[V]:
+        """What the call gives on every shard, at once."""
+        if len(self.databases) == 1:
+            return [await call(self.databases[0])]
+        return await asyncio.gather(*(call(database) for database in self.databases))
+
+
+async def open_shards(base: Database, databases: Sequence[Database]) -> Shards:
+    """The shards with the slot map kept in `base`; the first time, the ring deals the slots out.
+
+    Each shard carries its name with it, so that the order of addresses does not matter. ShardMissing when
+    the map needs one that is not there. A shard without slots is allowed: it waits to be given some.
+    """
+    names = [await _name(database) for database in databases]
+    async with base.transaction() as connection:
+        await connection.execute(SQL["lock"])
+        held = await _held(connection, names)
+    if len(set(names)) < len(names):
+        raise ShardMissing("two addresses in DB_SHARD_URLS are of the same database")
+    missing = sorted(set(held) - set(names))
+    if missing:
+        raise ShardMissing(f"{len(missing)} of the shards that hold data are not among DB_SHARD_URLS")
+    index = {name: n for n, name in enumerate(names)}
+    return Shards(databases, [index[name] for name in held])
+
+
+async def _name(database: Database) -> str:
+    async with database.transaction() as connection:
+        await connection.execute(SQL["lock"])
+        found = await connection.value(SQL["name"])
+        if found is None:
+            found = secrets.token_hex(8)
+            await connection.execute(SQL["baptize"], found)
+        return str(found)
+
+
+async def _held(connection: Connection, names: Sequence[str]) -> list[str]:
+    rows = await connection.fetch(SQL["map"])
+    if not rows:
+        dealt = ring(names)
+        await connection.execute(SQL["fill"], list(range(SLOTS)), dealt)
+        return dealt
+    return [shard for _, shard in rows]

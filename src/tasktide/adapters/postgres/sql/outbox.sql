@@ -1,0 +1,18 @@
+-- name: take
+-- The oldest rows, until they hold so many records. Primary key.
+SELECT id, body FROM (
+    SELECT id, body, sum(records) OVER (ORDER BY id) - records AS before
+    FROM (SELECT * FROM outbox ORDER BY id LIMIT $1) AS oldest
+) AS counted WHERE before < $1 ORDER BY id
+
+-- name: done
+-- Removes what the log has: these rows alone, since one with a lower number may have been committed since. Primary key.
+DELETE FROM outbox WHERE id = ANY($1::bigint[])
+
+-- name: hold
+-- Whether this session is the one that relays; it stays so until it ends.
+SELECT pg_try_advisory_lock(7245916)
+
+-- name: release
+-- Lets another session relay.
+SELECT pg_advisory_unlock(7245916)

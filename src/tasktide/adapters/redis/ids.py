@@ -1,0 +1,37 @@
+"""Ids from Redis, below a ceiling that is leased durably: a counter that is lost never gives a number again."""
+
+from tasktide.adapters.redis.client import Client
+from tasktide.domain.errors import Unavailable
+from tasktide.ports.ids import Ids, Leased
+
+# Numbers that a process takes at once, and that Redis may give away before the next durable lease.
+BLOCK = 1_000
+CEILING = 100_000
+
+
+class RedisIds:
+    """`ports.ids.Ids`. `durable` is where the ceilings come from, and the numbers while Redis is away."""
+
+    def __init__(self, client: Client, durable: Ids, block: int = BLOCK, ceiling: int = CEILING) -> None:
+        self._client = client
+        self._durable = durable
+        self._ceiling = ceiling
+        self._leased = Leased(self._next, block)
+
+    async def take(self, name: str, count: int = 1) -> range:
+        """See the port."""
+        return await self._leased.take(name, count)
+
+    async def _next(self, name: str, count: int) -> range:
+        key = self._client.key(f"ids:{name}")
+        try:
+            first = await self._client.script("take", [key], [count])
+            while first is None:
+                block = await self._durable.take(name, max(self._ceiling, count))
+                await self._client.script("extend", [key], [block.start, block.stop])
+                first = await self._client.script("take", [key], [count])
+        except Unavailable as away:
+            if away.engine != "redis":
+                raise
+            return await self._durable.take(name, count)
+        return range(first, first + count)

@@ -1,0 +1,84 @@
+"""The data folder: what is kept in it, and who may hold it."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasktide.adapters.sqlite import database, evidence, migrate
+from tasktide.adapters.system import lock
+from tasktide.domain import events
+from tasktide.settings import Settings
+
+DATABASE_FILE = "tasktide.db"
+# What is accepted and not yet stored; see decision 13.
+SUBMISSIONS_FILE = "submissions.db"
+
+
+class CannotStart(Exception):
+    """The data cannot be served as things are; the message says what to do."""
+
+
+def engine_version() -> tuple[int, int, int]:
+    """The version of SQLite that this Python brings."""
+    return database.VERSION
+
+
+def has_data(settings: Settings) -> bool:
+    """Whether there is anything: in the data folder, or in the database that is set."""
+    return settings.database_url is not None or (settings.data_dir / DATABASE_FILE).is_file()
+
+
+def is_served(settings: Settings) -> bool:
+    """Whether a server holds the data folder at this moment; without embedded stores nobody has to."""
+    return settings.database_url is not None or (settings.data_dir.is_dir() and lock.is_held(settings.data_dir))
+
+
+@contextlib.contextmanager
+def embedded_evidence(settings: Settings) -> Iterator[evidence.SqliteEvidence]:
+    """What the data folder holds, for reading alone; CannotStart when there is nothing to read."""
+    folder = settings.data_dir
+    if not (folder / DATABASE_FILE).is_file():
+        raise CannotStart(f"There is no data in {folder}: set TASKTIDE_DATA_DIR to the folder of a server.")
+    if not (folder / SUBMISSIONS_FILE).is_file():
+        _check_submissions(folder)
+        raise CannotStart(f"The data in {folder} was written by an earlier version: run `tasktide migrate` first.")
+    with or_cannot_start(folder), evidence.evidence(folder / DATABASE_FILE, folder / SUBMISSIONS_FILE) as found:
+        yield found
+
+
+def migrate_folder(folder: Path) -> list[int]:
+    """Bring the data folder's schema up to date; the numbers of the migrations applied. CannotStart says why not."""
+    main = str(folder / DATABASE_FILE)
+    with or_cannot_start(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.closing(database.connect(main)) as connection:
+            applied = migrate.migrate(connection)
+        if not (folder / SUBMISSIONS_FILE).exists():
+            _check_submissions(folder)
+        with contextlib.closing(database.connect(str(folder / SUBMISSIONS_FILE))) as connection:
+            migrate.migrate(connection, migrate.SUBMISSIONS)
+            migrate.adopt(connection, main, events.TASK_INGESTED)
+        return applied
+
+
+@contextlib.contextmanager
+def or_cannot_start(folder: Path) -> Iterator[None]:
+    """CannotStart for what may be wrong with a data folder."""
+    try:
+        yield
+    except lock.DirectoryInUse as busy:
+        raise CannotStart(f"{busy}: stop it, or set TASKTIDE_DATA_DIR to another folder.") from None
+    except migrate.SchemaTooNew as newer:
+        raise CannotStart(f"{newer}: install that version.") from None
+    except (OSError, database.Failure) as error:
+        raise CannotStart(f"The data folder {folder} cannot be used: {error}.") from None
+
+
+def _check_submissions(folder: Path) -> None:
+    """CannotStart when submissions were kept in a file of their own, and it is gone."""
+    with contextlib.closing(database.connect(str(folder / DATABASE_FILE))) as connection:
+        if migrate.has_parted(connection, events.TASK_INGESTED):
+            raise CannotStart(
+                f"{folder / SUBMISSIONS_FILE} is missing, and with it what was accepted and not yet stored: "
+                "put it back. If it is gone for good, make an empty file of that name to go on without."
+            )

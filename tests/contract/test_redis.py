@@ -1,0 +1,247 @@
+"""What cache, limits, ids, sessions and push promise, on a real Redis; `flush` is what it forgets all by."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support import make
+from support.clock import FakeClock
+from support.engines import open_engine
+from tasktide.adapters.memory.limits import MemoryLimits
+from tasktide.adapters.memory.push import MemoryPush
+from tasktide.adapters.prometheus.metrics import PrometheusMetrics
+from tasktide.adapters.redis import push as redis_push
+from tasktide.adapters.redis.cache import RedisCache
+from tasktide.adapters.redis.client import Client
+from tasktide.adapters.redis.ids import RedisIds
+from tasktide.adapters.redis.limits import RedisLimits
+from tasktide.adapters.redis.push import RedisPush
+from tasktide.adapters.redis.sessions import RedisSessions
+from tasktide.domain.rates import Tier
+from tasktide.domain.times import later
+from tasktide.domain.users import Session
+from tasktide.ports.cache import Snapshot
+from tasktide.ports.push import Message, Subscription
+
+TIERS = (Tier(3, 1), Tier(5, 10))
+# Nobody listens there.
+NOWHERE = "redis://127.0.0.1:9/0"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    opened = Client(stack_url(), prefix=f"test-{secrets.token_hex(4)}:")
+    yield opened
+    await flush(opened)
+    await opened.close()
+
+
+@pytest.fixture
+async def away() -> AsyncIterator[Client]:
+    opened = Client(NOWHERE)
+    yield opened
+    await opened.close()
+
+
+def stack_url() -> str:
+    from support import stack  # noqa: PLC0415 - asked for by these tests alone
+
+    return stack.variables()["REDIS_URL"]
+
+
+async def flush(client: Client) -> None:
+    """Forget all of this test's keys."""
+    keys = [key async for key in client.redis.scan_iter(match=f"{client.prefix}*", count=1_000)]
+    if keys:
+        await client.redis.unlink(*keys)
+
+
+async def heard(listener: Subscription, count: int) -> list[int]:
+    """The cursors of the next messages."""
+    found: list[int] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            messages = await listener.read()
+            found += [] if messages is None else [message.cursor for message in messages]
+    return found
+
+
+async def settled(listener: Subscription) -> None:
+    """Past the word that something may have been lost, which a new connection begins with."""
+    try:
+        async with asyncio.timeout(0.3):
+            while True:
+                await listener.read()
+    except TimeoutError:
+        return
+
+
+async def test_a_newer_snapshot_stays(client: Client) -> None:
+    cache = RedisCache(client)
+    await cache.put([Snapshot("k", 2, b"two", 60)])
+    await cache.put([Snapshot("k", 1, b"one", 60), Snapshot("other", 1, b"", 60)])
+    assert await cache.get(["k", "other", "none"]) == {"k": b"two", "other": b""}
+    await cache.put([Snapshot("k", 2, b"again", 60)])
+    assert await cache.get(["k"]) == {"k": b"again"}
+    await cache.put([Snapshot("k", 2**53 - 1, b"last", 60)])
+    await cache.put([Snapshot("k", 2**53 - 2, b"no", 60)])
+    assert await cache.get(["k"]) == {"k": b"last"}
+    await cache.drop(["k", "none"])
+    assert await cache.get(["k"]) == {}
+
+
+async def test_a_snapshot_expires(client: Client) -> None:
+    cache = RedisCache(client)
+    await cache.put([Snapshot("k", 9, b"old", 0.05)])
+    await asyncio.sleep(0.1)
+    assert await cache.get(["k"]) == {}
+    await cache.put([Snapshot("k", 1, b"new", 60)])
+    assert await cache.get(["k"]) == {"k": b"new"}
+
+
+async def test_calls_of_one_tick_are_one(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = RedisCache(client)
+    calls: list[object] = []
+    execute = client.redis.execute_command
+
+    async def counting(*command: object) -> object:
+        calls.append(command[0])
+        return await execute(*command)
+
+    monkeypatch.setattr(client.redis, "execute_command", counting)
+    await asyncio.gather(*(cache.put([Snapshot(str(n), 1, b"%d" % n, 60)]) for n in range(100)))
+    found = await asyncio.gather(*(cache.get([str(n)]) for n in range(100)))
+    assert found == [{str(n): b"%d" % n} for n in range(100)]
+    assert calls.count("MGET") == 1
+    assert len(calls) <= 4
+
+
+async def test_a_cache_that_is_away_is_empty(away: Client) -> None:
+    cache = RedisCache(away)
+    await cache.put([Snapshot("k", 1, b"x", 60)])
+    assert await cache.get(["k"]) == {}
+    await cache.drop(["k"])
+
+
+async def test_all_tiers_hold_at_once_over_all_gateways(client: Client) -> None:
+    metrics = PrometheusMetrics()
+    one = RedisLimits(client, MemoryLimits(FakeClock()), metrics)
+    two = RedisLimits(client, MemoryLimits(FakeClock()), metrics)
+    allowed = [(await limits.hit("a", TIERS)).allowed for limits in (one, two, one, two)]
+    assert allowed == [True, True, True, False]
+    assert (await one.hit("b", TIERS)).allowed, "another key has its own windows"
+    await asyncio.sleep(1.05)
+    verdicts = await asyncio.gather(*(one.hit("a", TIERS) for _ in range(3)))
+    assert sorted(verdict.allowed for verdict in verdicts) == [False, True, True]
+    assert verdicts[-1].tightest.tier == TIERS[1]
+    assert 7 < verdicts[-1].tightest.reset_s < 9
+    assert [usage.remaining for usage in verdicts[-1].usage] == [1, 0], "a refused request is counted nowhere"
+
+
+async def test_limits_are_local_while_redis_is_away(away: Client) -> None:
+    metrics = PrometheusMetrics()
+    limits = RedisLimits(away, MemoryLimits(FakeClock()), metrics)
+    assert [(await limits.hit("a", TIERS)).allowed for _ in range(4)] == [True, True, True, False]
+    assert b'tasktide_degraded{what="limits"} 1.0' in metrics.render("")[0]
+
+
+async def test_ids_never_repeat_though_redis_forgets_and_goes_away(
+    client: Client, away: Client, tmp_path: Path
+) -> None:
+    async with open_engine("sqlite-file", tmp_path) as engine:
+        taken: list[int] = []
+        for turn in range(6):
+            one = RedisIds(client, engine.ids, block=3, ceiling=20)
+            two = RedisIds(client, engine.ids, block=3, ceiling=20)
+            ranges = await asyncio.gather(*(ids.take("tasks", n) for ids in (one, two) for n in (1, 2, 5, 30)))
+            taken += [number for some in ranges for number in some]
+            if turn % 2:
+                await flush(client)
+            taken += await RedisIds(away, engine.ids).take("tasks", 4)
+    assert len(taken) == len(set(taken))
+
+
+async def test_ids_of_another_run_of_redis_are_not_gone_on_with(client: Client, tmp_path: Path) -> None:
+    async with open_engine("sqlite-file", tmp_path) as engine:
+        taken = list(await RedisIds(client, engine.ids, block=3, ceiling=20).take("tasks", 3))
+        # As a replica or an old snapshot brings it back.
+        await client.redis.hset(client.key("ids:tasks"), mapping={"next": 1, "run": "another"})
+        taken += await RedisIds(client, engine.ids, block=3, ceiling=20).take("tasks", 3)
+    assert len(set(taken)) == 6
+
+
+async def test_a_session_is_read_through_and_dead_once_it_is_closed(client: Client, tmp_path: Path) -> None:
+    async with open_engine("sqlite-file", tmp_path) as engine:
+        now = engine.clock.now()
+        one, two = RedisSessions(client, engine.sessions), RedisSessions(client, engine.sessions)
+        session = Session(id="s", user_id=make.BOB.user_id, expires_at=later(now, 60))
+        await one.open(session)
+        assert await two.get("s", now) == session
+        await flush(client)
+        assert await two.get("s", now) == session, "the store is the truth"
+        assert await two.get("s", later(now, 61)) is None
+        await one.close("s")
+        assert await two.get("s", now) is None
+        await one.open(session)
+        assert await two.close_others(make.BOB.user_id, "other") == ["s"]
+        assert await one.get("s", now) is None
+
+
+async def test_push_reaches_listeners_of_every_process_in_order(client: Client) -> None:
+    one, two = RedisPush(client, MemoryPush()), RedisPush(client, MemoryPush())
+    try:
+        here, there = await one.subscribe(["a"]), await two.subscribe(["a", "b"])
+        await asyncio.gather(settled(here), settled(there))
+        messages = [Message("a", b"x", 1), Message("b", b"y", 2), Message("c", b"z", 3), Message("a", b"\xff", 4)]
+        await one.publish(messages)
+        assert await heard(here, 2) == [1, 4]
+        assert await heard(there, 3) == [1, 2, 4]
+        assert await one.listening(["a", "b", "c"]) == {"a", "b"}
+        there.close()
+        there.close()
+        async with asyncio.timeout(5):
+            while await one.listening(["b"]):
+                await asyncio.sleep(0.01)
+        assert await two.listening(["a"]) == {"a"}
+    finally:
+        await one.close()
+        await two.close()
+
+
+async def test_listeners_are_told_of_a_loss_when_redis_forgets(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_push, "LOOK_S", 0.05)
+    one, two = RedisPush(client, MemoryPush()), RedisPush(client, MemoryPush())
+    try:
+        listener = await two.subscribe(["a"])
+        await settled(listener)
+        await flush(client)
+        async with asyncio.timeout(5):
+            while await listener.read() is not None:
+                continue
+        await one.publish([Message("a", b"x", 7)])
+        assert await heard(listener, 1) == [7]
+    finally:
+        await one.close()
+        await two.close()
+
+
+async def test_while_redis_is_away_listeners_here_hear_and_are_told_to_ask(
+    away: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_push, "LOOK_S", 0.2)
+    push = RedisPush(away, MemoryPush())
+    try:
+        listener = await push.subscribe(["a"])
+        assert await push.listening(["a", "b"]) == {"a"}
+        found: list[int] = []
+        async with asyncio.timeout(5):
+            while found != [1]:
+                await push.publish([Message("a", b"x", 1)])
+                found = [message.cursor for message in await listener.read() or ()]
+            assert await listener.read() is None
+            assert await listener.read() is None
+    finally:
+        await push.close()
