@@ -52,6 +52,7 @@ fmt: $(DEV) ## Format the code and mend what can be mended
 
 docs: $(DEV) ## Write the generated reference pages anew
 	$(BIN)/tasktide config docs > docs/reference/settings.md
+	$(BIN)/tasktide config schema > docs/reference/schema.graphql
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group dev \

@@ -232,6 +232,13 @@ class Settings:
         "origins",
         "Other web origins whose pages may call the API, comma separated.",
     )
+    graphql_introspection: bool = _setting(
+        "GRAPHQL_INTROSPECTION",
+        True,
+        _switch,
+        "on or off",
+        "Whether GraphQL clients may ask for the schema.",
+    )
     trusted_proxies: str = _setting(
         "TRUSTED_PROXIES",
         "",

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tasktide import settings as all_settings
 from tasktide.cli import context
+from tasktide.interfaces.graphql.schema import sdl
 from tasktide.settings import Settings
 
 app = typer.Typer(help="Settings: check them, show them, read about them.", no_args_is_help=True)
@@ -41,6 +42,12 @@ def show(json: Annotated[bool, typer.Option("--json", help="As one JSON array.")
 def docs() -> None:
     """Print the reference page of all settings as Markdown."""
     typer.echo(reference(), nl=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the GraphQL schema in its own language."""
+    typer.echo(sdl(), nl=False)
 
 
 def reference() -> str:

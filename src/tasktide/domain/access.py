@@ -17,6 +17,7 @@ class Action(StrEnum):
     USER_ROLE = "change roles"
     NOTIFY = "send notifications"
     LETTERS = "see dead letters"
+    SYSTEM = "see how the system is"
 
 
 def _admin(actor: Actor, _task: Task | None) -> bool:
@@ -38,6 +39,7 @@ RULES: Mapping[Action, Callable[[Actor, Task | None], bool]] = {
     Action.USER_ROLE: _admin,
     Action.NOTIFY: _admin,
     Action.LETTERS: _admin,
+    Action.SYSTEM: _admin,
 }
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tasktide.domain.errors import invalid
 from tasktide.domain.ids import MAX_ID
-from tasktide.domain.tasks import Status
+from tasktide.domain.tasks import Status, Task, due_key
 from tasktide.domain.times import Timestamp
 
 T = TypeVar("T")
@@ -47,6 +47,37 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     due_before: Timestamp | None = None
     updated_after: Timestamp | None = None
 
+    def fields(self) -> frozenset[str]:
+        """The fields of a task that decide whether it matches."""
+        named = {
+            "performer_id": self.performer_id,
+            "observer_ids": self.observer_id,
+            "status": self.statuses or None,
+            "handler": self.handler,
+            "labels": self.label,
+            "title": self.q,
+            "description": self.q,
+            "due_at": self.due_before,
+        }
+        return frozenset(field for field, wanted in named.items() if wanted is not None)
+
+    def matches(self, task: Task) -> bool:
+        """Whether a task meets all the conditions, as the stores decide it."""
+        wanted = (
+            (self.performer_id, task.performer_id),
+            (self.creator_id, task.creator_id),
+            (self.handler, task.handler),
+        )
+        return (
+            all(one is None or one == is_so for one, is_so in wanted)
+            and (self.observer_id is None or self.observer_id in task.observer_ids)
+            and (not self.statuses or task.status in self.statuses)
+            and (self.label is None or self.label in task.labels)
+            and (self.q is None or self.q.lower() in f"{task.title}\n{task.description}".lower())
+            and (self.due_before is None or (task.due_at is not None and task.due_at < self.due_before))
+            and (self.updated_after is None or task.updated_at > self.updated_after)
+        )
+
 
 class TaskQuery(Struct, frozen=True, kw_only=True):
     """One page of tasks: `sort` is one of SORTS; rows after `after` in that order; at most `limit`."""
@@ -61,6 +92,15 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     def order(self) -> str:
         """The order's name, as a cursor remembers it."""
         return f"-{self.sort}" if self.descending else self.sort
+
+    def behind(self, word: str | None) -> "TaskQuery":
+        """The page that begins behind a cursor's word; Invalid when it is none of this order."""
+        return msgspec.structs.replace(self, after=decode(word, self.order))
+
+    def cursor_of(self, task: Task) -> str:
+        """The cursor of the page behind a task."""
+        value = due_key(task) if self.sort == "due_at" else getattr(task, self.sort)
+        return encode(Cursor(self.order, value, task.id))
 
 
 def encode(cursor: Cursor) -> str:

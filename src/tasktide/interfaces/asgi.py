@@ -1,7 +1,7 @@
 """The one ASGI application: REST and server-sent events behind the gate, WebSocket beside it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ from tasktide.domain.errors import FieldError, Invalid, NotFound, TasktideError
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
 from tasktide.interfaces.gate import Gate
+from tasktide.interfaces.graphql.app import Endpoint
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import App, Receive, Scope, Send
 from tasktide.interfaces.rest import auth, letters, notifications, service, tasks, users
@@ -40,6 +41,7 @@ from tasktide.interfaces.websocket.session import Session, reject
 # How Litestar says that the client left in the middle of its body: nobody is there to be answered.
 CLIENT_LEFT = "client disconnected prematurely"
 SOCKET_PATH = "/tasks/notifications"
+GRAPHQL_PATH = "/graphql"
 # What pages of other origins may send and see.
 REQUEST_HEADERS = [
     "authorization",
@@ -88,7 +90,10 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
         *service.ROUTES,
         events,
     ]
-    http: App = Gate(Lean(_with_options(_rest(platform, routes)), platform), platform)
+    slow_readers = Watchdog(platform.limits.send_s)
+    graphql = Endpoint(platform, slow_readers)
+    rest = Lean(_with_options(_rest(platform, routes)), platform)
+    http: App = Gate(_at({GRAPHQL_PATH: graphql}, rest), platform)
     if platform.cors_origins:
         # Outermost, so that refusals carry its headers too and preflights are not counted as requests.
         http = CORSMiddleware(
@@ -99,18 +104,27 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
             expose_headers=ANSWER_HEADERS,
         )
 
-    slow_readers = Watchdog(platform.limits.send_s)
-
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await http(scope, receive, send)
         elif scope["type"] == "websocket":
             if scope["path"] == SOCKET_PATH:
                 await Session(platform, scope, receive, send, slow_readers).serve()
+            elif scope["path"] == GRAPHQL_PATH:
+                await graphql(scope, receive, send)
             else:
                 await reject(send, receive)
         else:
             raise ValueError(f"no {scope['type']} here")
+
+    return application
+
+
+def _at(apps: Mapping[str, App], otherwise: App) -> App:
+    """Applications by their paths, and one for all other paths."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await apps.get(scope["path"], otherwise)(scope, receive, send)
 
     return application
 

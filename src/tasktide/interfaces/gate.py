@@ -14,7 +14,7 @@ import structlog
 from tasktide.domain.errors import TasktideError, Unauthenticated
 from tasktide.domain.rates import Tier, Verdict
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces import status
+from tasktide.interfaces import session, status
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import WHOLE, App, Headers, Message, Receive, Scope, Send
 from tasktide.interfaces.status import HttpError
@@ -29,7 +29,10 @@ UNCOUNTED = {
     "/metrics",
     "/openapi.json",
     "/docs",
+    "/",
+    "/app",
 }
+UNCOUNTED_BELOW = ("/docs/", "/app/")
 STREAMS = {"/events"}
 SIGN_IN = {"/auth/login", "/auth/register"}
 DRAIN_S = 2.0
@@ -99,14 +102,16 @@ class Gate:
     async def _admit(self, scope: Scope, headers: dict[bytes, bytes], answer: "_Answer") -> None:
         authorization = headers.get(b"authorization")
         actor = scope["actor"] = None
-        if authorization is not None:
+        token = session.token(headers) if authorization is None and session.CSRF_HEADER in headers else None
+        if authorization is not None or token is not None:
+            given = f"Bearer {token}" if authorization is None else authorization.decode("latin-1")
             try:
-                actor = scope["actor"] = await actors.resolve(self._platform.users, authorization.decode("latin-1"))
+                actor = scope["actor"] = await actors.resolve(self._platform.users, given)
             except Unauthenticated as failure:
                 scope["actor_failure"] = failure
         admission = self._platform.admission
         path = scope["path"]
-        if not admission.enabled or path in UNCOUNTED or path.startswith("/docs/"):
+        if not admission.enabled or path in UNCOUNTED or path.startswith(UNCOUNTED_BELOW):
             return
         client = scope.get("client")
         if path in SIGN_IN:

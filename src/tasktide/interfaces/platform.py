@@ -38,3 +38,4 @@ class Platform:
     letters: DeadLetters
     limits: EdgeLimits
     cors_origins: tuple[str, ...] = ()
+    introspection: bool = True

@@ -1,6 +1,24 @@
 """What is counted: a closed list."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Flow(NamedTuple):
+    """A pipeline of this process: records handled since its start, and how far it is behind."""
+
+    pipeline: str
+    records: float
+    lag_records: float
+    lag_s: float
+    is_stalled: bool
+
+
+class Traffic(NamedTuple):
+    """The gateway of this process: requests answered since its start, and open streams."""
+
+    requests: float
+    listeners: float
 
 
 class Metrics(Protocol):
@@ -32,6 +50,14 @@ class Metrics(Protocol):
 
     def listeners(self, protocol: str, change: int) -> None:
         """Live connections came (1) or went (-1)."""
+        ...
+
+    def flows(self) -> Sequence[Flow]:
+        """Every pipeline that has said something, by name."""
+        ...
+
+    def traffic(self) -> Traffic:
+        """What the gateway does."""
         ...
 
     def render(self, media_type: str) -> tuple[bytes, str]:

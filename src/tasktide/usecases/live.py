@@ -1,4 +1,4 @@
-"""Live streams of one user's notifications: lossy pushes made whole by the inbox."""
+"""Live streams: one user's notifications, lossy pushes made whole by the inbox; and what happens to tasks."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,16 +6,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from tasktide.domain import times
+from tasktide.domain import events, times
 from tasktide.domain.errors import Unauthenticated, Unavailable, invalid
-from tasktide.domain.ids import NotificationId
+from tasktide.domain.events import TaskEvent
+from tasktide.domain.ids import NotificationId, TaskId
 from tasktide.domain.users import Actor
+from tasktide.ports.cache import task_key
 from tasktide.ports.clock import Clock
 from tasktide.ports.notifications import NotificationStore
 from tasktide.ports.push import Message, Push, Subscription
 from tasktide.ports.users import SessionStore
 
 PAGE = 200
+# Where everything that happens to tasks is said.
+TASKS = "tasks"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,36 +31,61 @@ class Item(NamedTuple):
     body: bytes
 
 
-class LiveStream:
-    """Everything after `cursor`, in order, nothing twice, nothing left out. Read by one task; close it."""
+class Listener:
+    """One actor's ear for some channels. Read by one task; close it."""
 
-    def __init__(
-        self,
-        *,
-        actor: Actor,
-        cursor: NotificationId,
-        behind: bool,
-        subscription: Subscription,
-        store: NotificationStore,
-        sessions: SessionStore,
-        clock: Clock,
-    ) -> None:
-        self.cursor = cursor
-        self._actor = actor
-        self._behind = behind
+    def __init__(self, actor: Actor, subscription: Subscription, sessions: SessionStore, clock: Clock) -> None:
+        self.actor = actor
         self._subscription = subscription
-        self._store = store
         self._sessions = sessions
         self._clock = clock
-        # One timer a stream; a timeout around each wait for news would cost more than passing the news on.
+        # One timer a listener; a timeout around each wait for news would cost more than passing the news on.
         left_s = (times.epoch_ms(actor.expires_at) - times.epoch_ms(clock.now())) / 1000
         self._expiry = asyncio.get_running_loop().call_later(max(0.0, left_s), subscription.offer, _expiry(actor))
 
-    async def read(self) -> Sequence[Item]:
-        """The next notifications, waiting for the first.
+    async def hear(self) -> Sequence[Message] | None:
+        """What was said next; None when something was lost.
 
         Unauthenticated when the session is over, Unavailable when the process is about to stop.
         """
+        self._check_expiry()
+        messages = await self._subscription.read()
+        self._check_expiry()
+        if messages is None:
+            # Perhaps the word that the session ended: ask the store.
+            await self.check_session()
+            return None
+        for message in messages:
+            if not message.cursor:
+                _check_word(message.channel)
+        return messages
+
+    async def check_session(self) -> None:
+        """Unauthenticated when the session has ended."""
+        if await self._sessions.get(self.actor.session_id, self._clock.now()) is None:
+            raise _ended()
+
+    def close(self) -> None:
+        """Stop listening; twice is fine."""
+        self._expiry.cancel()
+        self._subscription.close()
+
+    def _check_expiry(self) -> None:
+        if self.actor.expires_at <= self._clock.now():
+            raise _expired()
+
+
+class LiveStream:
+    """Everything after `cursor`, in order, nothing twice, nothing left out. Read by one task; close it."""
+
+    def __init__(self, *, listener: Listener, cursor: NotificationId, behind: bool, store: NotificationStore) -> None:
+        self.cursor = cursor
+        self._listener = listener
+        self._behind = behind
+        self._store = store
+
+    async def read(self) -> Sequence[Item]:
+        """The next notifications, waiting for the first; errors as `Listener.hear`."""
         while True:
             items = await self._catch_up() if self._behind else await self._listen()
             if items:
@@ -65,27 +94,17 @@ class LiveStream:
 
     def close(self) -> None:
         """Stop listening; twice is fine."""
-        self._expiry.cancel()
-        self._subscription.close()
-
-    def _check_expiry(self) -> None:
-        if self._actor.expires_at <= self._clock.now():
-            raise _expired()
+        self._listener.close()
 
     async def _catch_up(self) -> Sequence[Item]:
-        page = await self._store.after(self._actor.user_id, self.cursor, PAGE)
+        page = await self._store.after(self._listener.actor.user_id, self.cursor, PAGE)
         self._behind = len(page) == PAGE
         return [Item(one.id, _encode(one)) for one in page]
 
     async def _listen(self) -> Sequence[Item]:
-        self._check_expiry()
-        messages = await self._subscription.read()
-        self._check_expiry()
+        messages = await self._listener.hear()
         if messages is None:
-            # Something was lost, perhaps the word that the session ended: ask the stores for both.
             self._behind = True
-            if await self._sessions.get(self._actor.session_id, self._clock.now()) is None:
-                raise _ended()
             return []
         last = int(self.cursor)
         items = []
@@ -93,9 +112,52 @@ class LiveStream:
             if message.cursor > last:  # a repeated batch is announced again
                 last = message.cursor
                 items.append(Item(NotificationId(last), message.body))
-            elif not message.cursor:
-                _check_word(message.channel)
         return items
+
+
+class TaskStream:
+    """What happens to all tasks from now on. Lossy by contract: a reader that is too slow is told of the gap."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def read(self) -> Sequence[TaskEvent] | None:
+        """The next events, waiting for the first; None when some were lost. Errors as `Listener.hear`."""
+        messages = await self._listener.hear()
+        if messages is None:
+            return None
+        return [events.decode(events.TASK_EVENTS, one.body) for one in messages if one.channel == TASKS]
+
+    def close(self) -> None:
+        """Stop listening; twice is fine."""
+        self._listener.close()
+
+
+class TaskSignals:
+    """Says that one task may have changed. Bursts are heard as one."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def wait(self) -> None:
+        """Until the task may have changed; errors as `Listener.hear`."""
+        await self._listener.hear()
+
+    def close(self) -> None:
+        """Stop listening; twice is fine."""
+        self._listener.close()
+
+
+class Feed:
+    """Passes events about tasks on to whoever watches them all."""
+
+    def __init__(self, *, push: Push) -> None:
+        self._push = push
+
+    async def announce(self, told: Sequence[TaskEvent]) -> None:
+        """Publish events; where nobody watches it costs one question."""
+        if await self._push.listening([TASKS]):
+            await self._push.publish([Message(TASKS, events.encode(event)) for event in told])
 
 
 class Live:
@@ -111,30 +173,40 @@ class Live:
         self._clock = clock
 
     async def open(self, actor: Actor, after: NotificationId | None) -> LiveStream:
-        """A stream of what comes after a cursor, or from now on."""
-        subscription = await self._push.subscribe(
-            [f"user:{actor.user_id}", f"session:{actor.session_id}", self._stopping]
-        )
+        """A stream of the actor's notifications that come after a cursor, or from now on."""
+        listener = await self._listener(actor, f"user:{actor.user_id}")
         try:
             # Subscribed first: what arrives while the cursor is read is in the buffer.
             last = await self._store.last_id(actor.user_id)
             if after is not None and after > last:
                 raise invalid("after", f"is ahead of the inbox, which ends at {last}: begin without it")  # noqa: TRY301
-            cursor = last if after is None else after
-            if await self._sessions.get(actor.session_id, self._clock.now()) is None:
-                raise _ended()  # noqa: TRY301 - the same clean-up as for any other failure
+            await listener.check_session()
         except BaseException:
-            subscription.close()
+            listener.close()
             raise
-        return LiveStream(
-            actor=actor,
-            cursor=cursor,
-            behind=after is not None,
-            subscription=subscription,
-            store=self._store,
-            sessions=self._sessions,
-            clock=self._clock,
-        )
+        cursor = last if after is None else after
+        return LiveStream(listener=listener, cursor=cursor, behind=after is not None, store=self._store)
+
+    async def watch_all(self, actor: Actor) -> TaskStream:
+        """A stream of what happens to all tasks."""
+        return TaskStream(await self._checked(actor, TASKS))
+
+    async def watch(self, actor: Actor, task_id: TaskId) -> TaskSignals:
+        """Signals of one task's changes."""
+        return TaskSignals(await self._checked(actor, task_key(task_id)))
+
+    async def _checked(self, actor: Actor, channel: str) -> Listener:
+        listener = await self._listener(actor, channel)
+        try:
+            await listener.check_session()
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    async def _listener(self, actor: Actor, channel: str) -> Listener:
+        subscription = await self._push.subscribe([channel, f"session:{actor.session_id}", self._stopping])
+        return Listener(actor, subscription, self._sessions, self._clock)
 
 
 def _check_word(channel: str) -> None:

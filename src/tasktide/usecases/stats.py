@@ -1,13 +1,13 @@
 """How the system is: totals, health, metrics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from tasktide.domain.errors import TasktideError
 from tasktide.ports.clock import Clock
-from tasktide.ports.metrics import Metrics
+from tasktide.ports.metrics import Flow, Metrics, Traffic
 from tasktide.ports.tasks import TaskStore
 
 PING_S = 2.0
@@ -74,6 +74,14 @@ class Stats:
         stalled = self._stalled()
         is_ok = not stalled and all(engine.status == "ok" for engine in answers)
         return Health("ok" if is_ok else "unavailable", engines, stalled)
+
+    def flows(self) -> Sequence[Flow]:
+        """What the pipelines of this process do."""
+        return self._metrics.flows()
+
+    def traffic(self) -> Traffic:
+        """What the gateway of this process does."""
+        return self._metrics.traffic()
 
     def prometheus(self, media_type: str) -> tuple[bytes, str]:
         """All metrics in the exposition format that was asked for: body and content type."""

@@ -12,7 +12,7 @@ from tasktide.domain.access import Action
 from tasktide.domain.errors import Conflict, FieldError, Invalid, NotFound, Stale, Unavailable
 from tasktide.domain.fields import NewTask, TaskFields, TaskLimits
 from tasktide.domain.ids import TaskId, UserId
-from tasktide.domain.paging import Cursor, Page, TaskQuery
+from tasktide.domain.paging import Cursor, Page, TaskFilter, TaskQuery
 from tasktide.domain.replies import Reserved
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.times import Timestamp
@@ -141,6 +141,17 @@ class Tasks:
         await self._remember([task])
         return task
 
+    async def get_many(self, task_ids: Collection[TaskId]) -> dict[TaskId, Task]:
+        """Those of the tasks that there are, asked for at once."""
+        bodies = await self._cache.get([task_key(task_id) for task_id in task_ids])
+        found = {task_id: _decode(body) for task_id in task_ids if (body := bodies.get(task_key(task_id)))}
+        missing = [task_id for task_id in task_ids if task_key(task_id) not in bodies]
+        return found | (await self._store.get(missing) if missing else {})
+
+    async def count(self, wanted: TaskFilter) -> int:
+        """How many stored tasks match."""
+        return await self._store.count(wanted)
+
     async def find(self, query: TaskQuery) -> Page[Task]:
         """A page of tasks, what was accepted here just before included."""
         accepted = self._accepted
@@ -152,9 +163,7 @@ class Tasks:
         items = found[: query.limit]
         if len(found) <= query.limit:
             return Page(items)
-        last = items[-1]
-        value = tasks.due_key(last) if query.sort == "due_at" else getattr(last, query.sort)
-        return Page(items, paging.encode(Cursor(query.order, value, last.id)))
+        return Page(items, query.cursor_of(items[-1]))
 
     async def change(
         self,

@@ -206,6 +206,10 @@ class Users:
             raise NotFound(f"There is no user {user_id}.")
         return account
 
+    async def get_many(self, user_ids: Collection[UserId]) -> dict[UserId, User]:
+        """Those of the users that there are, asked for at once."""
+        return {user_id: account.user for user_id, account in (await self._store.get(user_ids)).items()}
+
     async def find(self, cursor: str | None, limit: int) -> Page[User]:
         """A page of users by id, from a cache that a change here empties at once."""
         last = paging.decode(cursor, "users")

@@ -20,7 +20,7 @@ from tasktide.usecases.delivery import DeliveryDesk
 from tasktide.usecases.inbox import Inbox
 from tasktide.usecases.ingest import Ingest
 from tasktide.usecases.letters import DeadLetters
-from tasktide.usecases.live import Live
+from tasktide.usecases.live import Feed, Live
 from tasktide.usecases.notifications import Notifications
 from tasktide.usecases.processing import Processing
 from tasktide.usecases.replies import Idempotency
@@ -111,6 +111,7 @@ def platform(
             send_s=settings.socket_send_timeout_s,
         ),
         cors_origins=settings.cors_origins,
+        introspection=settings.graphql_introspection,
     )
 
 
@@ -155,8 +156,14 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
             push=ports.push,
             jobs=ports.jobs,
         )
+        notifications, feed = _notifications(ports, settings), Feed(push=ports.push)
+
+        async def fan_out(told: Sequence[events.TaskEvent]) -> None:
+            await notifications.fan_out(told)
+            await feed.announce(told)
+
         return [
-            loop("fanout", events.TASK_EVENTS, _notifications(ports, settings).fan_out),
+            loop("fanout", events.TASK_EVENTS, fan_out),
             loop("inbox", events.NOTIFICATION_EVENTS, inbox.receive),
         ]
 

@@ -1,7 +1,12 @@
 """Metrics for Prometheus. Every name is declared here and nowhere else."""
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics import exposition as openmetrics
+
+from tasktide.ports.metrics import Flow, Traffic
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -85,9 +90,36 @@ class PrometheusMetrics:
         """See the port."""
         self._listeners.labels(protocol).inc(change)
 
+    def flows(self) -> Sequence[Flow]:
+        """See the port."""
+        records = _by_label(self._records, "pipeline", "_total")
+        lags, ages = _by_label(self._lag, "pipeline"), _by_label(self._lag_age, "pipeline")
+        stalled = _by_label(self._stalled, "pipeline")
+        return [
+            Flow(name, records.get(name, 0.0), lags.get(name, 0.0), ages.get(name, 0.0), bool(stalled.get(name)))
+            for name in sorted(records.keys() | lags.keys() | stalled.keys())
+        ]
+
+    def traffic(self) -> Traffic:
+        """See the port."""
+        return Traffic(
+            sum(_by_label(self._requests, "method", "_count").values()),
+            sum(_by_label(self._listeners, "protocol").values()),
+        )
+
     def render(self, media_type: str) -> tuple[bytes, str]:
         """See the port."""
         if "openmetrics" in media_type:
             body: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
             return body, openmetrics.CONTENT_TYPE_LATEST
         return exposition.generate_latest(self._registry), exposition.CONTENT_TYPE_LATEST
+
+
+def _by_label(metric: MetricWrapperBase, label: str, suffix: str = "") -> dict[str, float]:
+    """The sums of a metric's samples of one suffix, by one label."""
+    found: dict[str, float] = {}
+    for family in metric.collect():
+        for sample in family.samples:
+            if sample.name == family.name + suffix:
+                found[sample.labels[label]] = found.get(sample.labels[label], 0.0) + sample.value
+    return found

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from litestar import delete, get, patch, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -162,8 +161,7 @@ async def find_tasks(
         updated_after=_time("updated_after", updated_after),
     )
     query = TaskQuery(filter=wanted, sort=column, descending=sort.startswith("-"), limit=paging.check_limit(limit))
-    query = msgspec.structs.replace(query, after=paging.decode(cursor, query.order))
-    page = await platform.tasks.find(query)
+    page = await platform.tasks.find(query.behind(cursor))
     return paged(request, page, page.next_cursor)
 
 

@@ -1,0 +1,76 @@
+"""What the resolvers of one operation share."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from tasktide.domain.ids import TaskId, UserId
+from tasktide.domain.tasks import Task
+from tasktide.domain.users import Actor, User
+from tasktide.interfaces import actor as actors
+from tasktide.interfaces.platform import Platform
+from tasktide.interfaces.protocol import Scope
+from tasktide.usecases.admission import refusal
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(kw_only=True)
+class Context:
+    """The caller, the use cases, and what was looked up already."""
+
+    platform: Platform
+    scope: Scope
+    response: Any
+    # Of a socket: what its first message carried.
+    connection_params: Any = None
+    users: DataLoader[UserId, User | None] = field(init=False)
+    tasks: DataLoader[TaskId, Task | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Look everything up anew: an operation after a change, or the next event of a subscription."""
+        self.users = DataLoader(_each(self.platform.users.get_many), cache=True)
+        self.tasks = DataLoader(_each(self.platform.tasks.get_many), cache=True)
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks; Unauthenticated when nobody is signed in."""
+        return actors.required(self.scope)
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context of the request."""
+        found = self.scope.get("traceparent")
+        return found if isinstance(found, str) else None
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether the operation came over a WebSocket."""
+        return bool(self.scope["type"] == "websocket")
+
+    async def admit(self, actor: Actor | None) -> None:
+        """Count one more request, of the actor or of the address it comes from; Limited when there are too many."""
+        admission = self.platform.admission
+        if admission.enabled:
+            client = self.scope.get("client")
+            verdict = await admission.admit(actor, client[0] if client else "unknown")
+            if not verdict.allowed:
+                raise refusal(verdict)
+
+
+Info = strawberry.Info[Context, None]
+
+
+def _each(many: Callable[[Sequence[K]], Awaitable[dict[K, V]]]) -> Callable[[list[K]], Awaitable[list[V | None]]]:
+    async def load(keys: list[K]) -> list[V | None]:
+        found = await many(keys)
+        return [found.get(key) for key in keys]
+
+    return load
