@@ -12,6 +12,7 @@ import pytest
 from support import make
 from support.engines import Engine, open_engine
 from tasktide.adapters.postgres.database import Connection, Database
+from tasktide.adapters.postgres.evidence import PostgresEvidence
 from tasktide.adapters.postgres.tasks import PostgresTasks
 from tasktide.domain import events, tasks
 from tasktide.domain.ids import TaskId, UserId
@@ -181,3 +182,19 @@ async def test_what_a_broken_move_left_does_not_bring_a_deleted_task_back(
         continue
     assert await holders(engine, task.id) == []
     assert await engine.tasks.get([task.id]) == {}
+
+
+async def test_the_evidence_is_of_one_moment(engine: Engine) -> None:
+    """A task that is changed between two looks must not seem to lack what happened to it."""
+    task = make.task(1, performer_id=UserId(1))
+    await engine.tasks.insert([make.entry(task)])
+    evidence = PostgresEvidence(engine.outboxes[0], engine.outboxes)
+    try:
+        [page] = [page async for page in evidence.tasks()]
+        after = tasks.edit(task, {"title": "later"}, make.NOW)
+        change = Change(task_id=task.id, expected_version=1, after=after, event=events.changed(task, after, "user:1"))
+        assert await engine.tasks.commit([change]) == {task.id}
+        [history] = [page async for page in evidence.history()]
+    finally:
+        await evidence.close()
+    assert [kept.version for kept in page] == [event.version for event in history] == [1]

@@ -58,7 +58,8 @@ async def open_evidence(settings: Settings) -> AsyncIterator[Evidence]:
             databases = [Database(url, 2) for url in settings.shard_urls] or [base]
             for one in (base, *databases):
                 stack.push_async_callback(one.close)
-            stores = PostgresEvidence(base, databases)
+            stores = postgres = PostgresEvidence(base, databases)
+            stack.push_async_callback(postgres.close)
         if log is None or stores is None:
             folder = stack.enter_context(embedded.embedded_evidence(settings))
             log, stores = log or folder, stores or folder

@@ -98,6 +98,12 @@ class Database:
             yield Connection(raw)
 
     @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """A transaction that reads everything as it was at its first look, and changes nothing."""
+        async with self.using() as raw, raw.transaction(isolation="repeatable_read", readonly=True):
+            yield Connection(raw)
+
+    @contextlib.asynccontextmanager
     async def using(self) -> AsyncIterator[Any]:
         """A connection of the pool for a while."""
         with translated():

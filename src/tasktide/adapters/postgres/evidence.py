@@ -1,10 +1,11 @@
 """The evidence in PostgreSQL: all shards, merged."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 from tasktide import resources
-from tasktide.adapters.postgres.database import Database
+from tasktide.adapters.postgres.database import Connection, Database
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.ports.evidence import Exceptions, KeptEvent, KeptNotification, KeptTask
 
@@ -16,11 +17,27 @@ _ARRIVING = 2
 
 
 class PostgresEvidence:
-    """`ports.evidence.StoreEvidence`. A task that is between two shards is shown once."""
+    """`ports.evidence.StoreEvidence`, a snapshot of each database, taken at the first look. Close it.
+
+    Without snapshots, a task that is changed between two looks would have a history that is ahead of it. A task that
+    is between two shards is shown once.
+    """
 
     def __init__(self, base: Database, databases: Sequence[Database]) -> None:
         self._base = base
         self._databases = databases
+        self._snapshots: dict[Database, Connection] = {}
+        self._open = contextlib.AsyncExitStack()
+
+    async def close(self) -> None:
+        """Let the snapshots go."""
+        await self._open.aclose()
+
+    async def _fetch(self, database: Database, name: str, *arguments: Any) -> Sequence[Any]:
+        if database not in self._snapshots:
+            self._snapshots[database] = await self._open.enter_async_context(database.snapshot())
+            await self._snapshots[database].execute(SQL["patient"])
+        return await self._snapshots[database].fetch(SQL[name], *arguments)
 
     async def tasks(self) -> AsyncIterator[Sequence[KeptTask]]:
         """See the port."""
@@ -41,9 +58,9 @@ class PostgresEvidence:
 
     async def exceptions(self) -> Exceptions:
         """See the port."""
-        deleted = [row[0] for one in self._databases for row in await one.fetch(SQL["deleted"])]
-        parked = await self._base.fetch(SQL["parked"])
-        choosy = await self._base.fetch(SQL["choosy"])
+        deleted = [row[0] for one in self._databases for row in await self._fetch(one, "deleted")]
+        parked = await self._fetch(self._base, "parked")
+        choosy = await self._fetch(self._base, "choosy")
         return Exceptions(
             frozenset(TaskId(n) for n in deleted),
             frozenset((row[0], row[1], row[2]) for row in parked),
@@ -52,7 +69,7 @@ class PostgresEvidence:
 
     async def outgoing(self) -> int:
         """See the port."""
-        return sum([int(await one.value(SQL["outgoing"])) for one in self._databases])
+        return sum([int((await self._fetch(one, "outgoing"))[0][0]) for one in self._databases])
 
     async def damage(self) -> Sequence[str]:
         """See the port: PostgreSQL checks its own pages as it reads them."""
@@ -64,7 +81,7 @@ class PostgresEvidence:
         """The rows of all shards in the order of their keys, all rows of a key in one page."""
         after = start
         while True:
-            parts = [await one.fetch(SQL[name], *after, PAGE) for one in self._databases]
+            parts = [await self._fetch(one, name, *after, PAGE) for one in self._databases]
             full = [key(part[-1]) for part in parts if len(part) == PAGE]
             # Behind the end of a full page its shard may have more.
             limit = min(full) if full else None

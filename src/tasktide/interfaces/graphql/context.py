@@ -28,6 +28,7 @@ class Context:
     response: Any
     # Of a socket: what its first message carried.
     connection_params: Any = None
+    _has_signed_in: bool = field(init=False, default=False)
     users: DataLoader[UserId, User | None] = field(init=False)
     tasks: DataLoader[TaskId, Task | None] = field(init=False)
 
@@ -54,6 +55,13 @@ class Context:
     def is_socket(self) -> bool:
         """Whether the operation came over a WebSocket."""
         return bool(self.scope["type"] == "websocket")
+
+    async def admit_sign_in(self) -> None:
+        """Count a sign-in by its address, whoever else one is signed in as: guessing passwords must stay slow."""
+        is_counted = not self.is_socket and not isinstance(self.scope.get("actor"), Actor) and not self._has_signed_in
+        self._has_signed_in = True
+        if not is_counted:  # by the gate, as any request without a token
+            await self.admit(None)
 
     async def admit(self, actor: Actor | None) -> None:
         """Count one more request, of the actor or of the address it comes from; Limited when there are too many."""

@@ -1,3 +1,7 @@
+-- name: patient
+-- The reader may think between two pages for as long as it needs.
+SET LOCAL idle_in_transaction_session_timeout = 0
+
 -- name: tasks
 -- A page of tasks. One that arrives from another shard still stands there. Primary key.
 SELECT id, version, status, doc, moving FROM tasks WHERE id > $1 ORDER BY id LIMIT $2
