@@ -11,13 +11,21 @@ export UV_SYSTEM_CERTS ?= 1
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: help up stack up-distributed test check fmt clean lock docs bench profile soak
+# Where Node is, the pages are built when their sources are newer; where it is not, the server says how to get them.
+NODE := $(shell command -v npm 2>/dev/null)
+WEB := $(if $(NODE),src/tasktide/web/index.html)
+WEB_SOURCES := $(shell find web/src web/public -type f -not -path 'web/src/gql/*') \
+	$(wildcard web/*.html web/*.ts web/*.json web/*.mjs) docs/reference/schema.graphql
+
+.PHONY: help web up stack up-distributed test check fmt clean lock docs bench profile soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-up: $(RUNTIME) ## Install if needed, then run everything in one process: http://localhost:3000
+up: $(RUNTIME) $(WEB) ## Install if needed, then run everything in one process: http://localhost:3000
 	@$(BIN)/tasktide up
+
+web: src/tasktide/web/index.html ## Build the web pages (needs Node.js 20 or later)
 
 stack: ## Install and start PostgreSQL, Kafka, RabbitMQ and Redis on this machine (deploy/native/stack says more)
 	@deploy/native/stack up
@@ -63,6 +71,16 @@ lock: ## Resolve the dependencies anew (needs uv)
 clean: ## Remove what was built; the data folder stays
 	rm -rf $(VENV) dist htmlcov .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo "The web pages need Node.js 20 or later (npm)." >&2; exit 1; }
+	@echo "Installing what the web pages are built with ..."
+	@cd web && npm install --no-save --silent
+	@touch $@
+
+src/tasktide/web/index.html: web/node_modules/.installed $(WEB_SOURCES)
+	@echo "Building the web pages ..."
+	@cd web && npm run --silent build >build.log 2>&1 || { cat build.log >&2; exit 1; }
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -159,6 +159,8 @@ FILTERS = [
     (TaskFilter(statuses=(Status.DONE,)), {3}),
     (TaskFilter(statuses=(Status.DONE, Status.PENDING)), {1, 2, 3, 4}),
     (TaskFilter(handler="sleep"), {4}),
+    (TaskFilter(job=True), {4}),
+    (TaskFilter(job=False), {1, 2, 3}),
     (TaskFilter(label="red"), {1, 2}),
     (TaskFilter(q="100%"), {2}),
     (TaskFilter(q="_"), {3}),
@@ -181,6 +183,7 @@ async def test_filters(engine: Engine, wanted: TaskFilter, ids: set[int]) -> Non
     await engine.tasks.insert([make.entry(task) for task in some])
     assert {task.id for task in await engine.tasks.find(TaskQuery(filter=wanted))} == ids
     assert await engine.tasks.count(wanted) == len(ids)
+    assert {task.id for task in some if wanted.matches(task)} == ids, "those who watch decide as the store does"
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

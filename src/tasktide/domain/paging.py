@@ -42,6 +42,7 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     observer_id: int | None = None
     statuses: tuple[Status, ...] = ()
     handler: str | None = None
+    job: bool | None = None
     label: str | None = None
     q: str | None = None
     due_before: Timestamp | None = None
@@ -53,7 +54,7 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
             "performer_id": self.performer_id,
             "observer_ids": self.observer_id,
             "status": self.statuses or None,
-            "handler": self.handler,
+            "handler": self.handler if self.job is None else self.job,
             "labels": self.label,
             "title": self.q,
             "description": self.q,
@@ -70,10 +71,11 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
         )
         return (
             all(one is None or one == is_so for one, is_so in wanted)
+            and (self.job is None or self.job is task.is_job)
             and (self.observer_id is None or self.observer_id in task.observer_ids)
             and (not self.statuses or task.status in self.statuses)
             and (self.label is None or self.label in task.labels)
-            and (self.q is None or self.q.lower() in f"{task.title}\n{task.description}".lower())
+            and (self.q is None or any(self.q.lower() in text.lower() for text in (task.title, task.description)))
             and (self.due_before is None or (task.due_at is not None and task.due_at < self.due_before))
             and (self.updated_after is None or task.updated_at > self.updated_after)
         )

@@ -1,7 +1,7 @@
 """The one ASGI application: REST and server-sent events behind the gate, WebSocket beside it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
 from tasktide.interfaces.gate import Gate
 from tasktide.interfaces.graphql.app import Endpoint
+from tasktide.interfaces.pages import Pages, is_page
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import App, Receive, Scope, Send
 from tasktide.interfaces.rest import auth, letters, notifications, service, tasks, users
@@ -93,7 +94,7 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
     slow_readers = Watchdog(platform.limits.send_s)
     graphql = Endpoint(platform, slow_readers)
     rest = Lean(_with_options(_rest(platform, routes)), platform)
-    http: App = Gate(_at({GRAPHQL_PATH: graphql}, rest), platform)
+    http: App = Gate(_ways(graphql, Pages(), rest), platform)
     if platform.cors_origins:
         # Outermost, so that refusals carry its headers too and preflights are not counted as requests.
         http = CORSMiddleware(
@@ -120,11 +121,17 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
     return application
 
 
-def _at(apps: Mapping[str, App], otherwise: App) -> App:
-    """Applications by their paths, and one for all other paths."""
+def _ways(graphql: App, pages: App, rest: App) -> App:
+    """Which application a path belongs to."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await apps.get(scope["path"], otherwise)(scope, receive, send)
+        path = scope["path"]
+        if path == GRAPHQL_PATH:
+            await graphql(scope, receive, send)
+        elif is_page(path):
+            await pages(scope, receive, send)
+        else:
+            await rest(scope, receive, send)
 
     return application
 

@@ -15,6 +15,7 @@ from tasktide.domain.errors import TasktideError, Unauthenticated
 from tasktide.domain.rates import Tier, Verdict
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import session, status
+from tasktide.interfaces.pages import HOME
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import WHOLE, App, Headers, Message, Receive, Scope, Send
 from tasktide.interfaces.status import HttpError
@@ -32,7 +33,7 @@ UNCOUNTED = {
     "/",
     "/app",
 }
-UNCOUNTED_BELOW = ("/docs/", "/app/")
+UNCOUNTED_BELOW = ("/docs/", HOME)
 STREAMS = {"/events"}
 SIGN_IN = {"/auth/login", "/auth/register"}
 DRAIN_S = 2.0
@@ -51,6 +52,7 @@ SECURITY: Headers = [
         b"content-security-policy",
         (
             b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+            b"font-src 'self' data:; "
             b"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
         ),
     ),

@@ -57,6 +57,7 @@ class TaskFilterInput:
     observer_id: ID | None = None
     statuses: list[Status] | None = None
     handler: str | None = None
+    job: bool | None = strawberry.field(default=None, description="Only jobs, or only what people do.")
     label: str | None = None
     q: str | None = strawberry.field(default=None, description="Text in the title or the description.")
     due_before: Timestamp | None = None
@@ -72,6 +73,7 @@ class TaskFilterInput:
             observer_id=_id("observer_id", self.observer_id),
             statuses=tuple(self.statuses or ()),
             handler=self.handler,
+            job=self.job,
             label=self.label,
             q=self.q or None,
             due_before=_time("due_before", self.due_before),

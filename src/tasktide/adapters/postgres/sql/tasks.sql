@@ -150,6 +150,9 @@ t.status = ANY(:statuses)
 -- name: where_handler
 t.handler = :handler
 
+-- name: where_job
+(t.handler IS NOT NULL) = :job
+
 -- name: where_label
 t.id IN (SELECT task_id FROM task_labels WHERE label = :label)
 

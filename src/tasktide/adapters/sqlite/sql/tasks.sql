@@ -118,6 +118,9 @@ t.status IN (SELECT value FROM json_each(:statuses))
 -- name: where_handler
 t.handler = :handler
 
+-- name: where_job
+(t.handler IS NOT NULL) = :job
+
 -- name: where_label
 t.id IN (SELECT task_id FROM task_labels WHERE label = :label)
 

@@ -1,0 +1,74 @@
+// How the pages speak with the server: requests over HTTP, subscriptions over one socket.
+import { type Client, createClient } from 'graphql-ws'
+import type { TypedDocumentString } from './gql/graphql'
+
+/** What the server refused, with the stable code that programs go by. */
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly code: string,
+    readonly fields: { field: string; message: string }[] = [],
+  ) {
+    super(message)
+  }
+
+  /** The error in one line, the wrong fields named. */
+  get detail(): string {
+    return this.fields.length ? this.fields.map((one) => `${one.field} ${one.message}`).join('; ') : this.message
+  }
+}
+
+const SIGNED_OUT = new Set(['token_missing', 'session_ended', 'token_expired', 'invalid_token', 'unauthenticated'])
+let onSignedOut = () => {}
+
+/** Call back when the session turns out to be over. */
+export function whenSignedOut(callback: () => void): void {
+  onSignedOut = callback
+}
+
+interface GraphQLFailure {
+  message: string
+  extensions?: { code?: string; errors?: { field: string; message: string }[] }
+}
+
+export function failure(errors: readonly GraphQLFailure[]): ApiError {
+  const first = errors[0]!
+  const code = first.extensions?.code ?? 'internal'
+  if (SIGNED_OUT.has(code)) onSignedOut()
+  return new ApiError(first.message, code, first.extensions?.errors)
+}
+
+/** Run one operation; ApiError when the server refuses it or cannot be reached. */
+export async function request<Result, Variables>(
+  document: TypedDocumentString<Result, Variables>,
+  ...[variables]: Variables extends Record<string, never> ? [] : [Variables]
+): Promise<Result> {
+  let answer: Response
+  try {
+    answer = await fetch('/graphql', {
+      method: 'POST',
+      // The cookie alone proves nothing: other sites' pages cannot send this header.
+      headers: { 'content-type': 'application/json', 'x-csrf-protection': '1' },
+      body: JSON.stringify({ query: document.toString(), variables }),
+    })
+  } catch {
+    throw new ApiError('The server cannot be reached.', 'unreachable')
+  }
+  const body = await answer.json().catch(() => null)
+  if (body?.errors?.length) throw failure(body.errors)
+  if (!answer.ok || body?.data == null) {
+    throw new ApiError(body?.detail ?? `The server answered with ${answer.status}.`, body?.code ?? 'unreachable')
+  }
+  return body.data as Result
+}
+
+/** A socket that is opened with the first subscription; whoever subscribes comes back by itself. */
+export function openSocket(opened: () => void, closed: () => void): Client {
+  const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
+  return createClient({
+    url: `${scheme}://${location.host}/graphql`,
+    retryAttempts: 0,
+    keepAlive: 10_000,
+    on: { connected: opened, closed },
+  })
+}

@@ -1,0 +1,123 @@
+// A new task or a new job, from anywhere (`c`).
+import { useNavigate } from '@tanstack/react-router'
+import { type FormEvent, useState } from 'react'
+import { request } from './api'
+import { applyEvent, explain, useMe, usePeople } from './data'
+import { CREATE } from './documents'
+import type { NewTaskInput } from './gql/graphql'
+import { toast } from './toasts'
+import { Button, Modal } from './ui/basics'
+import { PersonSelect } from './ui/fields'
+
+export default function Create({ onClose }: { onClose: () => void }) {
+  const people = usePeople()
+  const me = useMe().data
+  const navigate = useNavigate()
+  const [isJob, setIsJob] = useState(location.pathname.startsWith('/app/jobs'))
+  const [performer, setPerformer] = useState<string | null>(null)
+  const [problem, setProblem] = useState('')
+  const [isBusy, setIsBusy] = useState(false)
+  // The same key until it has worked: a lost answer makes no second task.
+  const [key] = useState(() => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`)
+
+  async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
+    event.preventDefault()
+    const form = new FormData(event.currentTarget)
+    const text = (name: string) => String(form.get(name) ?? '').trim()
+    const input: NewTaskInput = { description: text('description'), priority: Number(text('priority') || 0) }
+    if (text('title')) input.title = text('title')
+    if (performer) input.performerId = performer
+    if (text('labels')) input.labels = text('labels').split(',').map((one) => one.trim()).filter(Boolean)
+    if (text('due')) input.dueAt = new Date(text('due')).toISOString()
+    if (isJob) {
+      input.handler = text('handler')
+      try {
+        input.payload = text('payload') ? JSON.parse(text('payload')) : null
+      } catch {
+        setProblem('The payload is not JSON: text needs "quotation marks".')
+        return
+      }
+    }
+    setIsBusy(true)
+    try {
+      const { createTask: task } = await request(CREATE, { input, key })
+      applyEvent({ type: 'task.created', task, changes: [] })
+      toast(`“${task.title}” was created.`, 'good')
+      onClose()
+      if (isJob) void navigate({ to: '/tasks/$id', params: { id: task.id } })
+    } catch (error) {
+      setProblem(explain(error))
+      setIsBusy(false)
+    }
+  }
+
+  return (
+    <Modal title={isJob ? 'New job' : 'New task'} open onClose={onClose} wide>
+      <form onSubmit={submit} className="flex flex-col gap-3">
+        <input
+          name="title"
+          aria-label="Title"
+          placeholder={isJob ? 'Title (else the handler’s name)' : 'What is to be done?'}
+          required={!isJob}
+          maxLength={500}
+          // biome-ignore lint/a11y/noAutofocus: the dialog was opened to type this
+          autoFocus
+          className="field text-base font-medium"
+        />
+        <textarea name="description" aria-label="Description" placeholder="Description" rows={4} className="field" />
+        <div className="grid gap-3 sm:grid-cols-2">
+          <div className="flex flex-col gap-1 text-sm">
+            <span className="flex justify-between text-muted">
+              <label htmlFor="create-performer">Performer</label>
+              {me && performer !== me.id && (
+                <button type="button" className="text-xs text-accent" onClick={() => setPerformer(me.id)}>
+                  Me
+                </button>
+              )}
+            </span>
+            <PersonSelect id="create-performer" people={people} value={performer} onChange={setPerformer} />
+          </div>
+          <label className="flex flex-col gap-1 text-sm text-muted">
+            Priority (0 to 9)
+            <input name="priority" type="number" min={0} max={9} defaultValue={0} className="field text-text" />
+          </label>
+          <label className="flex flex-col gap-1 text-sm text-muted">
+            Labels, comma separated
+            <input name="labels" className="field text-text" />
+          </label>
+          <label className="flex flex-col gap-1 text-sm text-muted">
+            Due
+            <input name="due" type="datetime-local" className="field text-text" />
+          </label>
+        </div>
+        <label className="flex items-center gap-2 text-sm">
+          <input type="checkbox" checked={isJob} onChange={(event) => setIsJob(event.target.checked)} />A job: a program
+          does it
+        </label>
+        {isJob && (
+          <div className="grid gap-3 sm:grid-cols-[10rem_1fr]">
+            <label className="flex flex-col gap-1 text-sm text-muted">
+              Handler
+              <input name="handler" defaultValue="reverse" required className="field text-text" />
+            </label>
+            <label className="flex flex-col gap-1 text-sm text-muted">
+              Payload (JSON)
+              <textarea name="payload" rows={2} defaultValue={'"Hello world!"'} className="field font-mono text-text" />
+            </label>
+          </div>
+        )}
+        {problem && (
+          <p role="alert" className="rounded-md bg-danger-soft px-2 py-1.5 text-sm text-danger">
+            {problem}
+          </p>
+        )}
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button type="submit" look="main" disabled={isBusy}>
+            {isJob ? 'Create job' : 'Create task'}
+          </Button>
+        </div>
+      </form>
+    </Modal>
+  )
+}

@@ -1,0 +1,118 @@
+// Follows the server while somebody is signed in: what happens to tasks, and what comes into the inbox.
+import type { InfiniteData } from '@tanstack/react-query'
+import { useEffect, useState } from 'react'
+import { failure, openSocket } from './api'
+import { applyEvent, client, type InboxPage, type Notice } from './data'
+import { NOTIFICATIONS, TASK_EVENTS } from './documents'
+import type { NotificationsSubscription, TaskEventsSubscription } from './gql/graphql'
+import { toast } from './toasts'
+
+export type Connection = 'connecting' | 'live' | 'away'
+
+const SLOWEST_MS = 10_000
+
+/** Keep two subscriptions open; how the connection is. */
+export function useLive(isSignedIn: boolean): Connection {
+  const [state, setState] = useState<Connection>('connecting')
+  useEffect(() => {
+    if (!isSignedIn) return
+    let isOver = false
+    let wasAway = false
+    const socket = openSocket(
+      () => {
+        setState('live')
+        // What happened to tasks meanwhile was not heard: look again at what is shown.
+        if (wasAway) {
+          void client.invalidateQueries({ queryKey: ['tasks'] })
+          void client.invalidateQueries({ queryKey: ['task'] })
+          void client.invalidateQueries({ queryKey: ['history'] })
+          void client.invalidateQueries({ queryKey: ['inbox'] })
+          toast('Connected again, and up to date.', 'good')
+        }
+        wasAway = false
+      },
+      () => {
+        if (isOver) return
+        wasAway = true
+        setState('away')
+      },
+    )
+
+    async function keep(listen: () => Promise<void>): Promise<void> {
+      let pause = 250
+      while (!isOver) {
+        const began = Date.now()
+        await listen().catch(() => {})
+        pause = Date.now() - began > SLOWEST_MS ? 250 : Math.min(pause * 2, SLOWEST_MS)
+        await new Promise((resume) => setTimeout(resume, pause * (0.75 + Math.random() / 2)))
+      }
+    }
+
+    async function tasks(): Promise<void> {
+      for await (const result of socket.iterate<TaskEventsSubscription>({ query: TASK_EVENTS.toString() })) {
+        if (result.errors) throw failure(result.errors)
+        const event = result.data!.taskEvents
+        if (event.__typename === 'Gap') void client.invalidateQueries({ queryKey: ['tasks'] })
+        else applyEvent(event)
+      }
+    }
+
+    let cursor: string | null = null
+    async function notices(): Promise<void> {
+      const variables = { after: cursor }
+      for await (const result of socket.iterate<NotificationsSubscription>({
+        query: NOTIFICATIONS.toString(),
+        variables,
+      })) {
+        if (result.errors) throw failure(result.errors)
+        const notice = result.data!.notificationReceived
+        cursor = notice.id
+        applyNotice(notice)
+      }
+    }
+
+    void keep(tasks)
+    void keep(notices)
+    return () => {
+      isOver = true
+      void socket.dispose()
+    }
+  }, [isSignedIn])
+  return state
+}
+
+/** A notification that came: on top of the inbox, once. */
+export function applyNotice(notice: Notice): void {
+  for (const unread of [false, true]) {
+    client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) => {
+      const first = inbox?.pages[0]
+      if (!inbox || !first || inbox.pages.some((page) => page.nodes.some((one) => one.id === notice.id))) return inbox
+      const unreadCount = first.unreadCount + Number(notice.readAt == null)
+      const pages = inbox.pages.map((page, index) => ({
+        ...page,
+        unreadCount,
+        nodes: index ? page.nodes : [notice, ...page.nodes],
+      }))
+      return { ...inbox, pages }
+    })
+  }
+}
+
+/** Notifications that were read: gone from the unread ones, dimmed among all. */
+export function applyRead(ids: ReadonlySet<string> | 'all', readAt: string): void {
+  const isRead = (one: Notice) => ids === 'all' || ids.has(one.id)
+  for (const unread of [false, true]) {
+    client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) => {
+      if (!inbox) return inbox
+      const newly = inbox.pages.flatMap((page) => page.nodes.filter((one) => isRead(one) && one.readAt == null)).length
+      const pages = inbox.pages.map((page) => ({
+        ...page,
+        unreadCount: ids === 'all' ? 0 : Math.max(0, page.unreadCount - newly),
+        nodes: unread
+          ? page.nodes.filter((one) => !isRead(one))
+          : page.nodes.map((one) => (isRead(one) && one.readAt == null ? { ...one, readAt } : one)),
+      }))
+      return { ...inbox, pages }
+    })
+  }
+}

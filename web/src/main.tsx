@@ -1,0 +1,22 @@
+import { QueryClientProvider } from '@tanstack/react-query'
+import { RouterProvider } from '@tanstack/react-router'
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { whenSignedOut } from './api'
+import { client } from './data'
+import { router } from './router'
+import './style.css'
+
+whenSignedOut(() => {
+  if (client.getQueryData(['me']) == null) return
+  client.clear()
+  client.setQueryData(['me'], null)
+})
+
+createRoot(document.getElementById('root')!).render(
+  <StrictMode>
+    <QueryClientProvider client={client}>
+      <RouterProvider router={router} />
+    </QueryClientProvider>
+  </StrictMode>,
+)

@@ -1,0 +1,232 @@
+// Columns by status. Cards are dragged, or moved with Shift and the arrows; columns load more as they are scrolled.
+import {
+  DndContext,
+  type DragEndEvent,
+  DragOverlay,
+  type DragStartEvent,
+  PointerSensor,
+  TouchSensor,
+  useDraggable,
+  useDroppable,
+  useSensor,
+  useSensors,
+} from '@dnd-kit/core'
+import { useNavigate } from '@tanstack/react-router'
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
+import { move, useEdit, usePeople, useTasks } from '../data'
+import type { TaskStatus } from '../gql/graphql'
+import type { Search } from '../router'
+import { type Listing, mayMove, type Row, STATUS_NAMES, STATUSES } from '../tasks'
+import { toast } from '../toasts'
+import { Avatar, Due, Empty, Failed, join, Label, PageHead, Priority, Skeletons, StatusIcon } from '../ui/basics'
+import { Filters, filterOf, useSearchOf } from '../ui/filters'
+import { Icon } from '../ui/icons'
+
+export function Board() {
+  const [search] = useSearchOf('/board')
+  const [dragged, setDragged] = useState<Row | null>(null)
+  const edit = useEdit().mutate
+  const sensors = useSensors(
+    useSensor(PointerSensor, { activationConstraint: { distance: 6 } }),
+    useSensor(TouchSensor, { activationConstraint: { delay: 200, tolerance: 8 } }),
+  )
+
+  function put(task: Row, status: TaskStatus): void {
+    if (task.status === status) return
+    if (mayMove(task, status)) void move(task, status, edit)
+    else toast(`A ${STATUS_NAMES[task.status].toLowerCase()} ${task.handler ? 'job' : 'task'} cannot be moved there.`, 'bad')
+  }
+
+  function dropped({ active, over }: DragEndEvent): void {
+    setDragged(null)
+    if (over) put(active.data.current as Row, over.id as TaskStatus)
+  }
+
+  return (
+    <>
+      <PageHead title="Board">
+        <Filters path="/board" />
+      </PageHead>
+      <DndContext
+        sensors={sensors}
+        onDragStart={({ active }: DragStartEvent) => setDragged(active.data.current as Row)}
+        onDragEnd={dropped}
+        onDragCancel={() => setDragged(null)}
+      >
+        <div className="flex min-h-0 grow snap-x snap-mandatory gap-3 overflow-x-auto p-3 md:snap-none">
+          {STATUSES.map((status) => (
+            <Column key={status} status={status} search={search} dragged={dragged} put={put} />
+          ))}
+        </div>
+        <DragOverlay>{dragged && <Card task={dragged} isLifted />}</DragOverlay>
+      </DndContext>
+    </>
+  )
+}
+
+const CARD_PX = 84
+
+function Column({
+  status,
+  search,
+  dragged,
+  put,
+}: {
+  status: TaskStatus
+  search: Search
+  dragged: Row | null
+  put: (task: Row, status: TaskStatus) => void
+}) {
+  const listing = useMemo<Listing>(
+    () => ({ filter: filterOf(search, [status]), sort: search.sort ?? 'UPDATED_AT', descending: !search.up }),
+    [search, status],
+  )
+  const list = useTasks(listing)
+  const rows = useMemo(() => list.data?.pages.flatMap((page) => page.nodes) ?? [], [list.data])
+  const { setNodeRef, isOver } = useDroppable({ id: status })
+  const frame = useRef<HTMLDivElement>(null)
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => frame.current,
+    estimateSize: () => CARD_PX,
+    getItemKey: (index) => rows[index]!.id,
+    overscan: 6,
+    gap: 8,
+  })
+  const items = virtual.getVirtualItems()
+  const lastShown = items.at(-1)?.index ?? 0
+  useEffect(() => {
+    if (list.hasNextPage && !list.isFetchingNextPage && lastShown >= rows.length - 15) void list.fetchNextPage()
+  }, [list, lastShown, rows.length])
+  const isOpenTo = dragged != null && mayMove(dragged, status)
+
+  return (
+    <section
+      ref={setNodeRef}
+      aria-label={STATUS_NAMES[status]}
+      className={join(
+        'flex w-[86vw] shrink-0 snap-center flex-col rounded-xl bg-sunken md:w-auto md:min-w-50 md:grow md:basis-0',
+        isOver && isOpenTo && 'ring-2 ring-accent',
+        dragged && !isOpenTo && dragged.status !== status && 'opacity-45',
+      )}
+    >
+      <h2 className="flex items-center gap-2 px-3 py-2.5 text-sm font-medium">
+        <StatusIcon status={status} />
+        {STATUS_NAMES[status]}
+        <span className="text-muted">{list.data?.pages[0]?.totalCount.toLocaleString() ?? ''}</span>
+      </h2>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <div ref={frame} tabIndex={rows.length ? -1 : 0} className="min-h-24 grow overflow-y-auto px-2 pb-2">
+        {list.isPending ? (
+          <Skeletons count={4} height={72} />
+        ) : list.isError && !list.data ? (
+          <Failed error={list.error} again={() => list.refetch()} />
+        ) : rows.length === 0 ? (
+          <Empty title={status === 'PENDING' ? 'Nothing to do' : 'Nothing here'}>
+            {status === 'PENDING' ? 'Press c to write the first task down.' : 'Drag a card here when it gets this far.'}
+          </Empty>
+        ) : (
+          <ul style={{ height: virtual.getTotalSize() }} className="relative">
+            {items.map((item) => (
+              <li
+                key={item.key}
+                ref={virtual.measureElement}
+                data-index={item.index}
+                style={{ transform: `translateY(${item.start}px)` }}
+                className="absolute top-0 left-0 w-full"
+              >
+                <Card task={rows[item.index]!} index={item.index} put={put} />
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
+    </section>
+  )
+}
+
+function Card({
+  task,
+  index = 0,
+  put,
+  isLifted,
+}: {
+  task: Row
+  index?: number
+  put?: (task: Row, status: TaskStatus) => void
+  isLifted?: boolean
+}) {
+  const people = usePeople()
+  const navigate = useNavigate()
+  const { setNodeRef, listeners, isDragging } = useDraggable({ id: task.id, data: task, disabled: isLifted })
+  const open = () => void navigate({ to: '/tasks/$id', params: { id: task.id } })
+
+  function press(event: KeyboardEvent): void {
+    const column = STATUSES.indexOf(task.status)
+    const sideways = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0
+    if (event.key === 'Enter') open()
+    else if (event.shiftKey && sideways) {
+      for (let at = column + sideways; STATUSES[at]; at += sideways) {
+        if (mayMove(task, STATUSES[at]!)) {
+          put?.(task, STATUSES[at]!)
+          break
+        }
+      }
+    } else if (sideways) {
+      for (let at = column + sideways; STATUSES[at]; at += sideways) if (focusCard(STATUSES[at]!, index)) break
+    } else if (event.key === 'ArrowDown') focusCard(task.status, index + 1)
+    else if (event.key === 'ArrowUp') focusCard(task.status, index - 1)
+    else return
+    event.preventDefault()
+  }
+
+  return (
+    <article
+      ref={setNodeRef}
+      {...listeners}
+      role="button"
+      tabIndex={0}
+      data-card={`${task.status}-${index}`}
+      aria-label={task.title}
+      onClick={open}
+      onKeyDown={press}
+      className={join(
+        'flex touch-manipulation flex-col gap-1.5 rounded-lg border border-line bg-panel p-2.5 text-left shadow-xs hover:border-muted',
+        isDragging && !isLifted && 'opacity-30',
+        isLifted && 'rotate-1 shadow-xl',
+      )}
+    >
+      <p className="line-clamp-2 text-sm leading-snug break-words">{task.title}</p>
+      <div className="flex min-h-5.5 items-center gap-1.5 text-xs text-muted">
+        <span>#{task.id}</span>
+        <Priority value={task.priority} />
+        {task.handler && (
+          <span title={`Job: ${task.handler}`} className="inline-flex items-center gap-0.5">
+            <Icon name="jobs" size={13} /> {task.handler}
+          </span>
+        )}
+        <span className="flex min-w-0 grow gap-1 overflow-hidden">
+          {task.labels.slice(0, 2).map((label) => (
+            <Label key={label} name={label} />
+          ))}
+        </span>
+        {task.dueAt && <Due at={task.dueAt} isOpen={task.status === 'PENDING' || task.status === 'IN_PROGRESS'} />}
+        {task.performerId && <Avatar person={people.get(task.performerId)} size={20} />}
+      </div>
+    </article>
+  )
+}
+
+/** Focus the card at a place in a column, or the last before it; whether there is one. */
+function focusCard(status: TaskStatus, index: number): boolean {
+  for (let at = index; at >= 0; at--) {
+    const card = document.querySelector<HTMLElement>(`[data-card="${status}-${at}"]`)
+    if (card) {
+      card.focus()
+      card.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+      return true
+    }
+  }
+  return false
+}

@@ -1,0 +1,81 @@
+import { many, useMe, usePeople } from '../data'
+import type { TaskInput, TaskStatus } from '../gql/graphql'
+import { STATUS_NAMES, STATUSES } from '../tasks'
+import { Button, Empty, PageHead } from '../ui/basics'
+import { PersonSelect } from '../ui/fields'
+import { Filters, filterOf, useSearchOf } from '../ui/filters'
+import { TaskTable } from '../ui/table'
+
+export function List() {
+  const [search] = useSearchOf('/list')
+  const people = usePeople()
+  const me = useMe().data
+  return (
+    <>
+      <PageHead title="List">
+        <Filters path="/list" withStatus />
+      </PageHead>
+      <TaskTable
+        path="/list"
+        filter={filterOf(search)}
+        sort="CREATED_AT"
+        bulk={(selected, done) => {
+          const change = (input: TaskInput) => void many(input, selected).then(done)
+          return (
+            <>
+              <select
+                aria-label="Set status"
+                className="field !w-32"
+                value=""
+                onChange={(event) => change({ status: event.target.value as TaskStatus })}
+              >
+                <option value="">Status …</option>
+                {STATUSES.map((status) => (
+                  <option key={status} value={status}>
+                    {STATUS_NAMES[status]}
+                  </option>
+                ))}
+              </select>
+              <div className="w-36">
+                <PersonSelect
+                  aria-label="Set performer"
+                  people={people}
+                  value={null}
+                  none="Performer …"
+                  onChange={(performerId) => change({ performerId })}
+                />
+              </div>
+              <select
+                aria-label="Set priority"
+                className="field !w-28"
+                value=""
+                onChange={(event) => change({ priority: Number(event.target.value) })}
+              >
+                <option value="">Priority …</option>
+                {[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((value) => (
+                  <option key={value}>{value}</option>
+                ))}
+              </select>
+              <Button
+                look="danger"
+                icon="trash"
+                onClick={() =>
+                  confirm(`Delete ${selected.length} tasks for good?`) && void many('delete', selected).then(done)
+                }
+              >
+                Delete
+              </Button>
+            </>
+          )
+        }}
+        empty={
+          <Empty title="No tasks match">
+            {Object.values(search).some(Boolean)
+              ? 'Clear the filters above, or look for something else.'
+              : `Press c to write the first task down${me ? `, ${me.name.split(' ')[0]}` : ''}.`}
+          </Empty>
+        }
+      />
+    </>
+  )
+}

@@ -1,0 +1,493 @@
+// One task: edited in place, its story beside it. An edit that somebody else got ahead of asks which one is to stay.
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { Link, useNavigate, useParams } from '@tanstack/react-router'
+import { type ReactNode, useEffect, useRef, useState } from 'react'
+import { ApiError, request } from '../api'
+import { type Edit, explain, type FullTask, many, move, useEdit, usePeople, useTask } from '../data'
+import { HISTORY } from '../documents'
+import type { HistoryQuery, TaskInput, TaskStatus } from '../gql/graphql'
+import { STATUS_NAMES } from '../tasks'
+import { toast } from '../toasts'
+import {
+  Avatar,
+  Button,
+  Due,
+  Empty,
+  exact,
+  Failed,
+  IconButton,
+  join,
+  Label,
+  Skeletons,
+  StatusIcon,
+  Time,
+} from '../ui/basics'
+import { PersonSelect, StatusSelect } from '../ui/fields'
+
+export function TaskPage() {
+  const { id } = useParams({ from: '/tasks/$id' })
+  const task = useTask(id)
+  if (task.isPending) return <Skeletons count={5} />
+  if (task.isError) return <Failed error={task.error} again={() => task.refetch()} />
+  if (!task.data) {
+    return (
+      <Empty title="There is no such task">
+        It may have been deleted.{' '}
+        <Link to="/board" search={{}} className="text-accent underline">
+          Back to the board
+        </Link>
+      </Empty>
+    )
+  }
+  return <Details key={id} task={task.data} />
+}
+
+interface Conflict {
+  name: string
+  input: TaskInput
+  mine: string
+}
+
+function Details({ task }: { task: FullTask }) {
+  const people = usePeople()
+  const navigate = useNavigate()
+  const edit = useEdit()
+  const [conflict, setConflict] = useState<Conflict | null>(null)
+  const isLocked = !task.canChange
+
+  function change(input: TaskInput, ifVersion?: number, name = '', mine = ''): void {
+    edit.mutate({ task, input, ifVersion } satisfies Edit, {
+      onError: (error) => {
+        if (error instanceof ApiError && error.code === 'stale_version') setConflict({ name, input, mine })
+      },
+    })
+  }
+
+  async function remove(): Promise<void> {
+    if (!confirm('Delete this task for good?')) return
+    if (!(await many('delete', [task]))) {
+      toast('The task was deleted.', 'good')
+      void navigate({ to: '/board', search: {} })
+    }
+  }
+
+  const isOpen = task.status === 'PENDING' || task.status === 'IN_PROGRESS'
+  return (
+    <div className="min-h-0 grow overflow-y-auto">
+      <div className="mx-auto flex max-w-6xl flex-col gap-6 p-4 md:p-6 lg:flex-row">
+        <div className="min-w-0 grow">
+          <div className="mb-2 flex items-center gap-1 text-sm text-muted">
+            <IconButton icon="back" label="Back" onClick={() => history.back()} />
+            <span>#{task.id}</span>
+            <span className="grow" />
+            {task.handler && !isOpen && task.status !== 'DONE' && (
+              <Button icon="retry" disabled={isLocked} onClick={() => void many('retry', [task])}>
+                Retry
+              </Button>
+            )}
+            {isOpen && (
+              <Button icon="close" disabled={isLocked} onClick={() => void many('cancel', [task])}>
+                Cancel it
+              </Button>
+            )}
+            {task.canDelete && <IconButton icon="trash" label="Delete" onClick={() => void remove()} />}
+          </div>
+          {conflict && (
+            <ConflictPanel
+              task={task}
+              conflict={conflict}
+              keepMine={() => {
+                setConflict(null)
+                change(conflict.input, task.version, conflict.name, conflict.mine)
+              }}
+              takeTheirs={() => setConflict(null)}
+            />
+          )}
+          <InPlace
+            name="Title"
+            value={task.title}
+            version={task.version}
+            isLocked={isLocked}
+            className="text-xl font-semibold"
+            save={(title, version) => title && change({ title }, version, 'title', title)}
+          />
+          <InPlace
+            name="Description"
+            value={task.description}
+            version={task.version}
+            isLocked={isLocked}
+            multiline
+            placeholder="Add a description …"
+            className="mt-2 leading-relaxed"
+            save={(description, version) => change({ description }, version, 'description', description)}
+          />
+          {task.handler && <JobPart task={task} />}
+          <Story id={task.id} />
+        </div>
+        <aside className="flex w-full shrink-0 flex-col gap-3 rounded-xl border border-line bg-panel p-4 lg:w-72 lg:self-start">
+          <Property name="Status" id="task-status">
+            <StatusSelect
+              id="task-status"
+              task={task}
+              disabled={isLocked}
+              onChange={(status: TaskStatus) => void move(task, status, edit.mutate)}
+            />
+          </Property>
+          <Property name="Performer" id="task-performer">
+            <PersonSelect
+              id="task-performer"
+              people={people}
+              value={task.performerId}
+              disabled={isLocked}
+              onChange={(performerId) => change({ performerId })}
+            />
+          </Property>
+          <Property name="Priority" id="task-priority">
+            <input
+              id="task-priority"
+              type="number"
+              min={0}
+              max={9}
+              key={`p${task.priority}`}
+              defaultValue={task.priority}
+              disabled={isLocked}
+              className="field"
+              onBlur={(event) => {
+                const priority = Number(event.target.value)
+                if (priority !== task.priority) change({ priority })
+              }}
+            />
+          </Property>
+          <Property name="Due" id="task-due">
+            <input
+              id="task-due"
+              type="datetime-local"
+              key={`d${task.dueAt}`}
+              defaultValue={task.dueAt ? local(task.dueAt) : ''}
+              disabled={isLocked}
+              className="field"
+              onBlur={(event) => {
+                const dueAt = event.target.value ? new Date(event.target.value).toISOString() : null
+                if ((dueAt && local(dueAt)) !== (task.dueAt && local(task.dueAt))) change({ dueAt })
+              }}
+            />
+          </Property>
+          <Property name="Labels, comma separated" id="task-labels">
+            <input
+              id="task-labels"
+              key={`l${task.labels}`}
+              defaultValue={task.labels.join(', ')}
+              disabled={isLocked}
+              className="field"
+              onBlur={(event) => {
+                const labels = event.target.value.split(',').map((one) => one.trim()).filter(Boolean)
+                if (labels.join() !== task.labels.join()) change({ labels })
+              }}
+            />
+            {task.labels.length > 0 && (
+              <div className="flex flex-wrap gap-1 pt-1">
+                {task.labels.map((label) => (
+                  <Label key={label} name={label} />
+                ))}
+              </div>
+            )}
+          </Property>
+          <Property name="Observers" id="task-observers">
+            <div className="flex flex-wrap items-center gap-1">
+              {task.observerIds.map((one) => (
+                <button
+                  key={one}
+                  type="button"
+                  disabled={isLocked}
+                  title={`Remove ${people.get(one)?.name ?? one}`}
+                  aria-label={`Remove ${people.get(one)?.name ?? one}`}
+                  onClick={() => change({ observerIds: task.observerIds.filter((known) => known !== one) })}
+                >
+                  <Avatar person={people.get(one)} />
+                </button>
+              ))}
+              <PersonSelect
+                id="task-observers"
+                people={people}
+                value={null}
+                none="Add …"
+                disabled={isLocked}
+                onChange={(one) => one && change({ observerIds: [...new Set([...task.observerIds, one])] })}
+              />
+            </div>
+          </Property>
+          <p className="flex items-center gap-2 border-t border-line pt-3 text-xs text-muted">
+            <Avatar person={people.get(task.creatorId)} size={18} />
+            {people.get(task.creatorId)?.name ?? 'Somebody'} created it <Time at={task.createdAt} />
+          </p>
+          {isLocked && <p className="text-xs text-muted">Its creator, its performer and admins may change it.</p>}
+        </aside>
+      </div>
+    </div>
+  )
+}
+
+/** A time as `datetime-local` wants it, in the reader's zone. */
+function local(at: string): string {
+  const date = new Date(at)
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+}
+
+function Property({ name, id, children }: { name: string; id: string; children: ReactNode }) {
+  return (
+    <div className="flex flex-col gap-1">
+      <label htmlFor={id} className="text-xs text-muted">
+        {name}
+      </label>
+      {children}
+    </div>
+  )
+}
+
+/** Text that is edited where it stands. The version is that of the moment the editing began. */
+function InPlace({
+  name,
+  value,
+  version,
+  isLocked,
+  multiline,
+  placeholder,
+  className,
+  save,
+}: {
+  name: string
+  value: string
+  version: number
+  isLocked: boolean
+  multiline?: boolean
+  placeholder?: string
+  className?: string
+  save: (text: string, version: number) => void
+}) {
+  const [draft, setDraft] = useState<string | null>(null)
+  const began = useRef({ version, value })
+  const field = useRef<HTMLTextAreaElement>(null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: as tall as what is in it
+  useEffect(() => {
+    if (!field.current) return
+    field.current.style.height = '0'
+    field.current.style.height = `${field.current.scrollHeight + 2}px`
+  }, [draft, value])
+
+  function done(): void {
+    const text = draft?.trim()
+    setDraft(null)
+    if (text !== undefined && text !== began.current.value.trim()) save(text, began.current.version)
+  }
+
+  return (
+    <textarea
+      ref={field}
+      aria-label={name}
+      rows={1}
+      readOnly={isLocked}
+      value={draft ?? value}
+      placeholder={placeholder}
+      className={join(
+        'w-full resize-none overflow-hidden rounded-md border border-transparent bg-transparent px-2 py-1 hover:border-line focus:border-line focus:bg-panel',
+        className,
+      )}
+      onFocus={() => {
+        began.current = { version, value }
+      }}
+      onChange={(event) => {
+        if (draft === null) began.current = { version, value }
+        setDraft(multiline ? event.target.value : event.target.value.replaceAll('\n', ' '))
+      }}
+      onBlur={done}
+      onKeyDown={(event) => {
+        if (event.key === 'Escape') {
+          setDraft(null)
+          requestAnimationFrame(() => field.current?.blur())
+        } else if (event.key === 'Enter' && (!multiline || event.ctrlKey || event.metaKey)) {
+          event.preventDefault()
+          event.currentTarget.blur()
+        }
+      }}
+    />
+  )
+}
+
+function ConflictPanel({
+  task,
+  conflict,
+  keepMine,
+  takeTheirs,
+}: {
+  task: FullTask
+  conflict: Conflict
+  keepMine: () => void
+  takeTheirs: () => void
+}) {
+  const theirs = String(task[conflict.name as 'title' | 'description'] ?? '')
+  return (
+    <div role="alert" className="mb-3 rounded-lg border border-warn bg-panel p-3">
+      <p className="mb-2 text-sm font-medium">Somebody changed this task while you were editing its {conflict.name}.</p>
+      <div className="grid gap-2 text-sm sm:grid-cols-2">
+        <div className="rounded-md bg-sunken p-2">
+          <p className="text-xs text-muted">It is now</p>
+          <p className="break-words whitespace-pre-wrap">{theirs}</p>
+        </div>
+        <div className="rounded-md bg-accent-soft p-2">
+          <p className="text-xs text-muted">You wrote</p>
+          <p className="break-words whitespace-pre-wrap">{conflict.mine}</p>
+        </div>
+      </div>
+      <div className="mt-3 flex gap-2">
+        <Button look="main" onClick={keepMine}>
+          Keep mine
+        </Button>
+        <Button onClick={takeTheirs}>Keep what it is now</Button>
+      </div>
+    </div>
+  )
+}
+
+function JobPart({ task }: { task: FullTask }) {
+  return (
+    <section aria-label="Job" className="mt-4 rounded-xl border border-line bg-panel p-4">
+      <h2 className="mb-2 flex items-center gap-2 text-sm font-medium">
+        <StatusIcon status={task.status} /> Job: {task.handler}
+        <span className="font-normal text-muted">
+          attempt {task.attempts} of {task.maxAttempts}
+        </span>
+        {task.status === 'PENDING' && task.runAt && <Due at={task.runAt} isOpen={false} />}
+      </h2>
+      <div className="grid gap-3 md:grid-cols-2">
+        <Json name="Payload" value={task.payload} />
+        {task.error ? (
+          <div>
+            <p className="text-xs text-muted">Error</p>
+            <pre className="mt-1 max-h-64 overflow-auto rounded-md bg-danger-soft p-2 text-xs whitespace-pre-wrap text-danger">
+              {task.error}
+            </pre>
+          </div>
+        ) : (
+          <Json name="Result" value={task.status === 'DONE' ? task.result : undefined} />
+        )}
+      </div>
+    </section>
+  )
+}
+
+function Json({ name, value }: { name: string; value: unknown }) {
+  return (
+    <div>
+      <p className="text-xs text-muted">{name}</p>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      <pre tabIndex={0} className="mt-1 max-h-64 overflow-auto rounded-md bg-sunken p-2 text-xs whitespace-pre-wrap">
+        {value === undefined ? 'not yet' : JSON.stringify(value, null, 2)}
+      </pre>
+    </div>
+  )
+}
+
+type HistoryEvent = NonNullable<HistoryQuery['task']>['history']['nodes'][number]
+
+const WORDS: Record<string, string> = {
+  'task.created': 'created it',
+  'task.started': 'started it',
+  'task.completed': 'finished it',
+  'task.failed': 'marked it as failed',
+  'task.cancelled': 'cancelled it',
+}
+// What changes with every step, or is shown elsewhere.
+const QUIET = new Set(['updated_at', 'started_at', 'finished_at', 'result', 'attempts', 'error', 'run_at'])
+
+function Story({ id }: { id: string }) {
+  const people = usePeople()
+  const story = useInfiniteQuery({
+    queryKey: ['history', id],
+    queryFn: async ({ pageParam }) => (await request(HISTORY, { id, after: pageParam })).task?.history ?? null,
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => (last?.pageInfo.hasNextPage ? last.pageInfo.endCursor : undefined),
+  })
+
+  function tell(event: HistoryEvent): ReactNode {
+    const shown = event.changes.filter(({ field }) => !QUIET.has(field))
+    const word = WORDS[event.type]
+    if (word && !shown.some(({ field }) => field !== 'status')) return word
+    return (
+      <>
+        {word ?? 'changed'}{' '}
+        {shown.map(({ field, before, after }, index) => (
+          <span key={field}>
+            {index > 0 && ', '}
+            {field.replaceAll('_', ' ')}{' '}
+            {field === 'description' ? '' : <Values field={field} before={before} after={after} people={people} />}
+          </span>
+        ))}
+      </>
+    )
+  }
+
+  return (
+    <section aria-label="Activity" className="mt-6">
+      <h2 className="mb-2 px-2 text-sm font-medium">Activity</h2>
+      {story.isPending ? (
+        <Skeletons count={3} height={20} />
+      ) : story.isError ? (
+        <p className="px-2 text-sm text-danger">{explain(story.error)}</p>
+      ) : (
+        <ol className="flex flex-col gap-2 px-2 text-sm">
+          {story.data.pages
+            .flatMap((page) => page?.nodes ?? [])
+            .map((event) => {
+              const [kind, who] = event.actor.split(':')
+              const person = kind === 'user' ? people.get(who ?? '') : undefined
+              return (
+                <li key={event.id} className="flex items-baseline gap-2 text-muted">
+                  <span className="size-1.5 shrink-0 translate-y-[-2px] rounded-full bg-line" />
+                  <span className="min-w-0 break-words">
+                    <span className="font-medium text-text">
+                      {person?.name ?? (kind === 'worker' ? 'A worker' : 'Tasktide')}
+                    </span>{' '}
+                    {tell(event)}
+                  </span>
+                  <Time at={event.time} className="ml-auto text-xs" />
+                </li>
+              )
+            })}
+          {story.hasNextPage && (
+            <Button className="self-start" onClick={() => void story.fetchNextPage()}>
+              Show more
+            </Button>
+          )}
+        </ol>
+      )}
+    </section>
+  )
+}
+
+function Values({
+  field,
+  before,
+  after,
+  people,
+}: {
+  field: string
+  before: unknown
+  after: unknown
+  people: ReadonlyMap<string, { name: string }>
+}) {
+  const word = (value: unknown): string => {
+    if (value == null || value === '' || (Array.isArray(value) && !value.length)) return 'nothing'
+    if (field.endsWith('_ids')) return (value as unknown[]).map((one) => people.get(String(one))?.name ?? one).join(', ')
+    if (field.endsWith('_id')) return people.get(String(value))?.name ?? String(value)
+    if (field.endsWith('_at')) return exact(String(value))
+    if (field === 'status') return STATUS_NAMES[String(value).toUpperCase() as TaskStatus]
+    if (typeof value === 'object') return Array.isArray(value) ? value.join(', ') : JSON.stringify(value)
+    return String(value)
+  }
+  return (
+    <>
+      from <span className="text-text">{word(before).slice(0, 200)}</span> to{' '}
+      <span className="text-text">{word(after).slice(0, 200)}</span>
+    </>
+  )
+}

@@ -1,0 +1,91 @@
+// Which page is where. All but the frame is loaded when it is first wanted.
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from '@tanstack/react-router'
+import type { TaskSort, TaskStatus } from './gql/graphql'
+import { Shell } from './shell'
+import { STATUSES } from './tasks'
+import { Empty } from './ui/basics'
+
+/** What a list shows, as its address says it; so a filter can be kept as a bookmark. */
+export interface Search {
+  q?: string
+  performer?: string
+  creator?: string
+  label?: string
+  status?: TaskStatus[]
+  sort?: TaskSort
+  up?: boolean
+}
+
+const SORTS: TaskSort[] = ['CREATED_AT', 'UPDATED_AT', 'PRIORITY', 'DUE_AT']
+
+function search(given: Record<string, unknown>): Search {
+  const text = (value: unknown) => (typeof value === 'string' || typeof value === 'number' ? String(value) : undefined)
+  const status = Array.isArray(given.status)
+    ? STATUSES.filter((one) => (given.status as unknown[]).includes(one))
+    : undefined
+  return {
+    q: text(given.q) || undefined,
+    performer: text(given.performer) || undefined,
+    creator: text(given.creator) || undefined,
+    label: text(given.label) || undefined,
+    status: status?.length ? status : undefined,
+    sort: SORTS.find((one) => one === given.sort),
+    up: given.up === true || undefined,
+  }
+}
+
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: () => <Empty title="There is no such page">Press g then b for the board.</Empty>,
+})
+
+const page = <Path extends string>(path: Path, load: () => Promise<Record<string, unknown>>, name: string) =>
+  createRoute({
+    getParentRoute: () => root,
+    path,
+    component: lazyRouteComponent(load as () => Promise<Record<string, () => React.ReactNode>>, name),
+  })
+
+const listed = <Path extends string>(path: Path, load: () => Promise<Record<string, unknown>>, name: string) =>
+  createRoute({
+    getParentRoute: () => root,
+    path,
+    validateSearch: search,
+    component: lazyRouteComponent(load as () => Promise<Record<string, () => React.ReactNode>>, name),
+  })
+
+const tree = root.addChildren([
+  createRoute({
+    getParentRoute: () => root,
+    path: '/',
+    beforeLoad: () => {
+      throw redirect({ to: '/board', search: {} })
+    },
+  }),
+  listed('/board', () => import('./pages/board'), 'Board'),
+  listed('/list', () => import('./pages/list'), 'List'),
+  listed('/jobs', () => import('./pages/jobs'), 'Jobs'),
+  page('/tasks/$id', () => import('./pages/task'), 'TaskPage'),
+  page('/inbox', () => import('./pages/inbox'), 'Inbox'),
+  page('/settings', () => import('./pages/settings'), 'Settings'),
+  page('/admin', () => import('./pages/admin'), 'Admin'),
+])
+
+export const router = createRouter({
+  routeTree: tree,
+  basepath: '/app',
+  defaultPreload: 'intent',
+  scrollRestoration: true,
+})
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}
