@@ -10,5 +10,7 @@ const first = [...html.matchAll(/(?:src|href)="\/app\/([^"]+\.js)"/g)].map((matc
 const size = (file) => gzipSync(readFileSync(join(out, file))).length
 const total = first.reduce((sum, file) => sum + size(file), 0)
 const all = readdirSync(join(out, 'assets')).filter((file) => file.endsWith('.js')).length
-console.log(`First load: ${first.length} of ${all} scripts, ${(total / 1000).toFixed(1)} kB compressed (limit ${LIMIT / 1000}).`)
+console.log(
+  `First load: ${first.length} of ${all} scripts, ${(total / 1000).toFixed(1)} kB compressed (limit ${LIMIT / 1000}).`,
+)
 if (total > LIMIT) process.exit(1)

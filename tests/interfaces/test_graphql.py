@@ -444,6 +444,19 @@ def test_events_of_matching_tasks_come_and_those_that_leave(ann: Person, bob: Pe
         assert {"field": "performer_id"} in left["changes"]
 
 
+def test_those_who_look_at_a_task_see_each_other(ann: Person, bob: Person) -> None:
+    task = ann.submit(title="looked at")
+    query = "subscription ($id: ID!) { taskViewers(id: $id) { id } }"
+    with socket(ann) as hers:
+        hers.subscribe(query, id=str(task["id"]))
+        time.sleep(0.3)
+        with socket(bob) as his:
+            his.subscribe(query, id=str(task["id"]))
+            assert his.next() == [{"id": str(ann.id)}]
+            assert hers.next() == [{"id": str(bob.id)}]
+        assert hers.next() == [], "he has left"
+
+
 def test_logging_out_ends_what_is_watched(address: str, ann: Person) -> None:
     with socket(ann) as live:
         live.subscribe("subscription { taskEvents { ... on Gap { reason } } }")

@@ -2,5 +2,6 @@
 {
   const chosen = localStorage.getItem('theme')
   const dark = matchMedia('(prefers-color-scheme: dark)').matches
-  document.documentElement.dataset.theme = chosen === 'dark' || (chosen !== 'light' && dark) ? 'dark' : 'light'
+  document.documentElement.dataset.theme =
+    chosen === 'dark' || (chosen !== 'light' && dark) ? 'dark' : 'light'
 }

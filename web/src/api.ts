@@ -14,11 +14,19 @@ export class ApiError extends Error {
 
   /** The error in one line, the wrong fields named. */
   get detail(): string {
-    return this.fields.length ? this.fields.map((one) => `${one.field} ${one.message}`).join('; ') : this.message
+    return this.fields.length
+      ? this.fields.map((one) => `${one.field} ${one.message}`).join('; ')
+      : this.message
   }
 }
 
-const SIGNED_OUT = new Set(['token_missing', 'session_ended', 'token_expired', 'invalid_token', 'unauthenticated'])
+const SIGNED_OUT = new Set([
+  'token_missing',
+  'session_ended',
+  'token_expired',
+  'invalid_token',
+  'unauthenticated',
+])
 let onSignedOut = () => {}
 
 /** Call back when the session turns out to be over. */
@@ -57,7 +65,10 @@ export async function request<Result, Variables>(
   const body = await answer.json().catch(() => null)
   if (body?.errors?.length) throw failure(body.errors)
   if (!answer.ok || body?.data == null) {
-    throw new ApiError(body?.detail ?? `The server answered with ${answer.status}.`, body?.code ?? 'unreachable')
+    throw new ApiError(
+      body?.detail ?? `The server answered with ${answer.status}.`,
+      body?.code ?? 'unreachable',
+    )
   }
   return body.data as Result
 }

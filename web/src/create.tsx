@@ -27,7 +27,11 @@ export default function Create({ onClose }: { onClose: () => void }) {
     const input: NewTaskInput = { description: text('description'), priority: Number(text('priority') || 0) }
     if (text('title')) input.title = text('title')
     if (performer) input.performerId = performer
-    if (text('labels')) input.labels = text('labels').split(',').map((one) => one.trim()).filter(Boolean)
+    if (text('labels'))
+      input.labels = text('labels')
+        .split(',')
+        .map((one) => one.trim())
+        .filter(Boolean)
     if (text('due')) input.dueAt = new Date(text('due')).toISOString()
     if (isJob) {
       input.handler = text('handler')
@@ -60,11 +64,16 @@ export default function Create({ onClose }: { onClose: () => void }) {
           placeholder={isJob ? 'Title (else the handler’s name)' : 'What is to be done?'}
           required={!isJob}
           maxLength={500}
-          // biome-ignore lint/a11y/noAutofocus: the dialog was opened to type this
           autoFocus
           className="field text-base font-medium"
         />
-        <textarea name="description" aria-label="Description" placeholder="Description" rows={4} className="field" />
+        <textarea
+          name="description"
+          aria-label="Description"
+          placeholder="Description"
+          rows={4}
+          className="field"
+        />
         <div className="grid gap-3 sm:grid-cols-2">
           <div className="flex flex-col gap-1 text-sm">
             <span className="flex justify-between text-muted">
@@ -79,7 +88,14 @@ export default function Create({ onClose }: { onClose: () => void }) {
           </div>
           <label className="flex flex-col gap-1 text-sm text-muted">
             Priority (0 to 9)
-            <input name="priority" type="number" min={0} max={9} defaultValue={0} className="field text-text" />
+            <input
+              name="priority"
+              type="number"
+              min={0}
+              max={9}
+              defaultValue={0}
+              className="field text-text"
+            />
           </label>
           <label className="flex flex-col gap-1 text-sm text-muted">
             Labels, comma separated
@@ -91,8 +107,8 @@ export default function Create({ onClose }: { onClose: () => void }) {
           </label>
         </div>
         <label className="flex items-center gap-2 text-sm">
-          <input type="checkbox" checked={isJob} onChange={(event) => setIsJob(event.target.checked)} />A job: a program
-          does it
+          <input type="checkbox" checked={isJob} onChange={(event) => setIsJob(event.target.checked)} />A job:
+          a program does it
         </label>
         {isJob && (
           <div className="grid gap-3 sm:grid-cols-[10rem_1fr]">
@@ -102,7 +118,12 @@ export default function Create({ onClose }: { onClose: () => void }) {
             </label>
             <label className="flex flex-col gap-1 text-sm text-muted">
               Payload (JSON)
-              <textarea name="payload" rows={2} defaultValue={'"Hello world!"'} className="field font-mono text-text" />
+              <textarea
+                name="payload"
+                rows={2}
+                defaultValue={'"Hello world!"'}
+                className="field font-mono text-text"
+              />
             </label>
           </div>
         )}

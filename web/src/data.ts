@@ -21,7 +21,16 @@ import {
   USERS,
 } from './documents'
 import type { InboxQuery, OneTaskQuery, TaskInput, TaskStatus, UsersQuery } from './gql/graphql'
-import { follow, type Listing, matches, type Page, type Pages, place, type Row, type TaskEvent } from './tasks'
+import {
+  follow,
+  type Listing,
+  matches,
+  type Page,
+  type Pages,
+  place,
+  type Row,
+  type TaskEvent,
+} from './tasks'
 import { toast } from './toasts'
 
 export type Person = UsersQuery['users']['nodes'][number]
@@ -38,7 +47,9 @@ export const client = new QueryClient({
       staleTime: 30_000,
       refetchOnWindowFocus: false,
       retry: (failures, error) =>
-        failures < 3 && error instanceof ApiError && ['unreachable', 'unavailable', 'rate_limited'].includes(error.code),
+        failures < 3 &&
+        error instanceof ApiError &&
+        ['unreachable', 'unavailable', 'rate_limited'].includes(error.code),
     },
   },
 })
@@ -62,7 +73,26 @@ function updated(page: Page, listing: Listing): Page {
 }
 
 export function useMe() {
-  return useQuery({ queryKey: ['me'], queryFn: async () => (await request(ME)).me ?? null, staleTime: Infinity })
+  return useQuery({
+    queryKey: ['me'],
+    queryFn: async () => (await request(ME)).me ?? null,
+    staleTime: Infinity,
+  })
+}
+
+let lastKnown: Person | null = null
+
+/** Who is signed in, for what is shown to them alone; still them while they sign out. */
+export function useMyself(): Person {
+  lastKnown = useMe().data ?? lastKnown
+  return lastKnown!
+}
+
+/** Nobody is signed in any more: forget what was theirs. */
+export function forget(): void {
+  client.setQueryData(['me'], null)
+  client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'me' })
+  latest.clear()
 }
 
 /** Everybody, by id. */
@@ -114,7 +144,9 @@ export function useInbox(unread: boolean) {
 }
 
 function eachList(change: (pages: Pages, listing: Listing) => Pages): void {
-  for (const [key, pages] of client.getQueriesData<InfiniteData<Page, string | null>>({ queryKey: ['tasks'] })) {
+  for (const [key, pages] of client.getQueriesData<InfiniteData<Page, string | null>>({
+    queryKey: ['tasks'],
+  })) {
     if (pages) client.setQueryData(key, change(pages, key[1] as Listing))
   }
 }
@@ -207,12 +239,16 @@ export async function many(action: Action, tasks: readonly Row[]): Promise<numbe
   for (const one of outcomes) {
     if (one.detail != null) continue
     const task = tasks.find((known) => known.id === one.id)!
-    if (action === 'delete') applyEvent({ type: 'task.deleted', task: { ...task, version: task.version + 1 }, changes: [] })
+    if (action === 'delete')
+      applyEvent({ type: 'task.deleted', task: { ...task, version: task.version + 1 }, changes: [] })
     else if (one.task) applyRow(one.task)
   }
   if (refused.length) {
     const first = refused[0]!.detail
-    toast(outcomes.length === 1 ? first! : `${refused.length} of ${outcomes.length} were refused: ${first}`, 'bad')
+    toast(
+      outcomes.length === 1 ? first! : `${refused.length} of ${outcomes.length} were refused: ${first}`,
+      'bad',
+    )
   }
   return refused.length
 }

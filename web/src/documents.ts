@@ -148,3 +148,5 @@ export const NOTIFICATIONS = graphql(`
     notificationReceived(after: $after) { id kind taskId message createdAt readAt }
   }
 `)
+
+export const VIEWERS = graphql(`subscription Viewers($id: ID!) { taskViewers(id: $id) { id } }`)

@@ -1,15 +1,20 @@
 // Follows the server while somebody is signed in: what happens to tasks, and what comes into the inbox.
 import type { InfiniteData } from '@tanstack/react-query'
+import type { Client } from 'graphql-ws'
 import { useEffect, useState } from 'react'
 import { failure, openSocket } from './api'
 import { applyEvent, client, type InboxPage, type Notice } from './data'
-import { NOTIFICATIONS, TASK_EVENTS } from './documents'
-import type { NotificationsSubscription, TaskEventsSubscription } from './gql/graphql'
+import { NOTIFICATIONS, TASK_EVENTS, VIEWERS } from './documents'
+import type { NotificationsSubscription, TaskEventsSubscription, ViewersSubscription } from './gql/graphql'
 import { toast } from './toasts'
 
 export type Connection = 'connecting' | 'live' | 'away'
 
 const SLOWEST_MS = 10_000
+const AGAIN_MS = 2_000
+
+// The one socket of whoever is signed in.
+let current: Client | null = null
 
 /** Keep two subscriptions open; how the connection is. */
 export function useLive(isSignedIn: boolean): Connection {
@@ -37,6 +42,8 @@ export function useLive(isSignedIn: boolean): Connection {
         setState('away')
       },
     )
+
+    current = socket
 
     async function keep(listen: () => Promise<void>): Promise<void> {
       let pause = 250
@@ -75,10 +82,45 @@ export function useLive(isSignedIn: boolean): Connection {
     void keep(notices)
     return () => {
       isOver = true
+      current = null
       void socket.dispose()
     }
   }, [isSignedIn])
   return state
+}
+
+/** Who else looks at a task; while this is called, the others see us. */
+export function useViewers(id: string): readonly string[] {
+  const [viewers, setViewers] = useState<readonly string[]>([])
+  useEffect(() => {
+    let isOver = false
+    let end = () => {}
+    async function look(): Promise<void> {
+      while (!isOver) {
+        try {
+          const events = current?.iterate<ViewersSubscription>({
+            query: VIEWERS.toString(),
+            variables: { id },
+          })
+          end = () => void events?.return?.()
+          for await (const result of events ?? [])
+            setViewers(result.data?.taskViewers.map((one) => one.id) ?? [])
+        } catch {
+          // The socket is away; the others are heard again when it is back.
+        }
+        if (!isOver) {
+          setViewers([])
+          await new Promise((resume) => setTimeout(resume, AGAIN_MS))
+        }
+      }
+    }
+    void look()
+    return () => {
+      isOver = true
+      end()
+    }
+  }, [id])
+  return viewers
 }
 
 /** A notification that came: on top of the inbox, once. */
@@ -86,7 +128,8 @@ export function applyNotice(notice: Notice): void {
   for (const unread of [false, true]) {
     client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) => {
       const first = inbox?.pages[0]
-      if (!inbox || !first || inbox.pages.some((page) => page.nodes.some((one) => one.id === notice.id))) return inbox
+      if (!inbox || !first || inbox.pages.some((page) => page.nodes.some((one) => one.id === notice.id)))
+        return inbox
       const unreadCount = first.unreadCount + Number(notice.readAt == null)
       const pages = inbox.pages.map((page, index) => ({
         ...page,
@@ -104,7 +147,9 @@ export function applyRead(ids: ReadonlySet<string> | 'all', readAt: string): voi
   for (const unread of [false, true]) {
     client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) => {
       if (!inbox) return inbox
-      const newly = inbox.pages.flatMap((page) => page.nodes.filter((one) => isRead(one) && one.readAt == null)).length
+      const newly = inbox.pages.flatMap((page) =>
+        page.nodes.filter((one) => isRead(one) && one.readAt == null),
+      ).length
       const pages = inbox.pages.map((page) => ({
         ...page,
         unreadCount: ids === 'all' ? 0 : Math.max(0, page.unreadCount - newly),

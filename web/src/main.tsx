@@ -3,14 +3,12 @@ import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { whenSignedOut } from './api'
-import { client } from './data'
+import { client, forget } from './data'
 import { router } from './router'
 import './style.css'
 
 whenSignedOut(() => {
-  if (client.getQueryData(['me']) == null) return
-  client.clear()
-  client.setQueryData(['me'], null)
+  if (client.getQueryData(['me']) != null) forget()
 })
 
 createRoot(document.getElementById('root')!).render(

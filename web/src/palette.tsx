@@ -22,7 +22,8 @@ export default function Palette({ onClose, onCreate }: { onClose: () => void; on
   const found = useQuery({
     queryKey: ['search', wanted],
     queryFn: async () =>
-      (await request(TASKS, { filter: { q: wanted }, sort: 'UPDATED_AT', descending: true, first: 8 })).tasks.nodes,
+      (await request(TASKS, { filter: { q: wanted }, sort: 'UPDATED_AT', descending: true, first: 8 })).tasks
+        .nodes,
     enabled: wanted.length > 1,
     placeholderData: (previous) => previous,
   })

@@ -9,7 +9,7 @@ import {
 import type { TaskSort, TaskStatus } from './gql/graphql'
 import { Shell } from './shell'
 import { STATUSES } from './tasks'
-import { Empty } from './ui/basics'
+import { Empty, Failed } from './ui/basics'
 
 /** What a list shows, as its address says it; so a filter can be kept as a bookmark. */
 export interface Search {
@@ -25,7 +25,8 @@ export interface Search {
 const SORTS: TaskSort[] = ['CREATED_AT', 'UPDATED_AT', 'PRIORITY', 'DUE_AT']
 
 function search(given: Record<string, unknown>): Search {
-  const text = (value: unknown) => (typeof value === 'string' || typeof value === 'number' ? String(value) : undefined)
+  const text = (value: unknown) =>
+    typeof value === 'string' || typeof value === 'number' ? String(value) : undefined
   const status = Array.isArray(given.status)
     ? STATUSES.filter((one) => (given.status as unknown[]).includes(one))
     : undefined
@@ -52,7 +53,11 @@ const page = <Path extends string>(path: Path, load: () => Promise<Record<string
     component: lazyRouteComponent(load as () => Promise<Record<string, () => React.ReactNode>>, name),
   })
 
-const listed = <Path extends string>(path: Path, load: () => Promise<Record<string, unknown>>, name: string) =>
+const listed = <Path extends string>(
+  path: Path,
+  load: () => Promise<Record<string, unknown>>,
+  name: string,
+) =>
   createRoute({
     getParentRoute: () => root,
     path,
@@ -81,6 +86,8 @@ export const router = createRouter({
   routeTree: tree,
   basepath: '/app',
   defaultPreload: 'intent',
+  // A part of the page that cannot be loaded: the server is away, or was replaced by a newer one.
+  defaultErrorComponent: ({ error }) => <Failed error={error as Error} again={() => location.reload()} />,
   scrollRestoration: true,
 })
 

@@ -3,17 +3,19 @@ import * as Toast from '@radix-ui/react-toast'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect, useState } from 'react'
 import { request } from './api'
-import { client, useInbox, useMe, usePeople } from './data'
+import { forget, useInbox, useMe, useMyself, usePeople } from './data'
 import { SIGN_OUT } from './documents'
 import { useLive } from './live'
 import { SignIn } from './pages/sign-in'
-import { dismiss, useToasts } from './toasts'
-import { Avatar, Button, Failed, IconButton, Kbd, join, Modal } from './ui/basics'
-import { Icon, type IconName } from './ui/icons'
 import { toggleTheme } from './theme'
+import { dismiss, useToasts } from './toasts'
+import { Avatar, Button, Failed, IconButton, join, Kbd, Modal } from './ui/basics'
+import { Icon, type IconName } from './ui/icons'
 
-const Palette = lazy(() => import('./palette'))
-const Create = lazy(() => import('./create'))
+const loadPalette = () => import('./palette')
+const loadCreate = () => import('./create')
+const Palette = lazy(loadPalette)
+const Create = lazy(loadCreate)
 
 interface Place {
   to: '/inbox' | '/board' | '/list' | '/jobs' | '/settings' | '/admin'
@@ -45,7 +47,7 @@ const isTyping = (target: EventTarget | null) =>
   (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName))
 
 function Frame() {
-  const me = useMe().data!
+  const me = useMyself()
   const people = usePeople()
   const connection = useLive(true)
   const navigate = useNavigate()
@@ -60,6 +62,12 @@ function Frame() {
   }, [unread, place])
 
   useEffect(() => {
+    // What a key opens should be there when the next one is typed.
+    const timer = setTimeout(() => void Promise.all([loadCreate(), loadPalette()]).catch(() => {}), 500)
+    return () => clearTimeout(timer)
+  }, [])
+
+  useEffect(() => {
     let wasG = 0
     function press(event: KeyboardEvent): void {
       if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === 'k') {
@@ -67,11 +75,13 @@ function Frame() {
         setOpened((now) => (now === 'palette' ? null : 'palette'))
         return
       }
-      if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target) || event.defaultPrevented) return
+      if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target) || event.defaultPrevented)
+        return
       if (document.querySelector('[role="dialog"]')) return
       const isSecond = event.timeStamp - wasG < 1_500
       wasG = 0
-      const there = isSecond && PLACES.find((one) => one.key === event.key && (!one.onlyAdmin || me.role === 'ADMIN'))
+      const there =
+        isSecond && PLACES.find((one) => one.key === event.key && (!one.onlyAdmin || me.role === 'ADMIN'))
       if (there) void navigate({ to: there.to, search: {} })
       else if (event.key === 'g') wasG = event.timeStamp
       else if (event.key === 'c') setOpened('create')
@@ -103,7 +113,11 @@ function Frame() {
         <div className="hidden items-center gap-2 px-4 py-3 md:flex">
           <img src="/app/icon.svg" alt="" width={22} height={22} />
           <span className="grow font-semibold">Tasktide</span>
-          <IconButton icon="search" label="Search and commands (Ctrl K)" onClick={() => setOpened('palette')} />
+          <IconButton
+            icon="search"
+            label="Search and commands (Ctrl K)"
+            onClick={() => setOpened('palette')}
+          />
         </div>
         <div className="hidden px-3 pb-2 md:block">
           <Button className="w-full" icon="plus" onClick={() => setOpened('create')}>
@@ -161,7 +175,9 @@ function Frame() {
         <Icon name="plus" size={22} />
       </Button>
       <Suspense fallback={null}>
-        {opened === 'palette' && <Palette onClose={() => setOpened(null)} onCreate={() => setOpened('create')} />}
+        {opened === 'palette' && (
+          <Palette onClose={() => setOpened(null)} onCreate={() => setOpened('create')} />
+        )}
         {opened === 'create' && <Create onClose={() => setOpened(null)} />}
       </Suspense>
       <Help open={opened === 'help'} onClose={() => setOpened(null)} />
@@ -172,8 +188,7 @@ function Frame() {
 
 export async function signOut(): Promise<void> {
   await request(SIGN_OUT).catch(() => {})
-  client.clear()
-  client.setQueryData(['me'], null)
+  forget()
 }
 
 function Live({ state }: { state: string }) {

@@ -4,9 +4,27 @@ import { before, compare, follow, type Listing, matches, mayMove, type Pages, pl
 function row(id: number, more: Partial<Row> = {}): Row {
   const at = `2026-01-01T00:00:${String(id).padStart(2, '0')}.000Z`
   return {
-    id: String(id), title: `task ${id}`, description: '', status: 'PENDING', priority: 0, labels: [], creatorId: '1',
-    performerId: null, observerIds: [], dueAt: null, handler: null, runAt: null, error: null, attempts: 0, maxAttempts: 3,
-    version: 1, createdAt: at, updatedAt: at, startedAt: null, finishedAt: null, ...more,
+    id: String(id),
+    title: `task ${id}`,
+    description: '',
+    status: 'PENDING',
+    priority: 0,
+    labels: [],
+    creatorId: '1',
+    performerId: null,
+    observerIds: [],
+    dueAt: null,
+    handler: null,
+    runAt: null,
+    error: null,
+    attempts: 0,
+    maxAttempts: 3,
+    version: 1,
+    createdAt: at,
+    updatedAt: at,
+    startedAt: null,
+    finishedAt: null,
+    ...more,
   }
 }
 
@@ -27,20 +45,32 @@ const ids = (some: Pages) => some.pages.flatMap((page) => page.nodes.map((one) =
 
 describe('a list that follows events', () => {
   it('takes a new task in where it belongs', () => {
-    const after = follow(pages([[row(5), row(3)]]), newest, { type: 'task.created', task: row(4), changes: [] })
+    const after = follow(pages([[row(5), row(3)]]), newest, {
+      type: 'task.created',
+      task: row(4),
+      changes: [],
+    })
     expect(ids(after)).toEqual([5, 4, 3])
     expect(after.pages[0]!.totalCount).toBe(3)
   })
 
   it('only counts a task that belongs behind what is loaded', () => {
-    const after = follow(pages([[row(9), row(8)]], true, 7), newest, { type: 'task.created', task: row(1), changes: [] })
+    const after = follow(pages([[row(9), row(8)]], true, 7), newest, {
+      type: 'task.created',
+      task: row(1),
+      changes: [],
+    })
     expect(ids(after)).toEqual([9, 8])
     expect(after.pages[0]!.totalCount).toBe(8)
   })
 
   it('lets a task go that no longer matches, from any page', () => {
     const moved = row(3, { status: 'DONE', version: 2 })
-    const event = { type: 'task.completed', task: moved, changes: [{ field: 'status', before: 'pending', after: 'done' }] }
+    const event = {
+      type: 'task.completed',
+      task: moved,
+      changes: [{ field: 'status', before: 'pending', after: 'done' }],
+    }
     const after = follow(pages([[row(5)], [row(3)]]), newest, event)
     expect(ids(after)).toEqual([5])
     expect(after.pages[1]!.totalCount).toBe(1)
@@ -65,11 +95,17 @@ describe('a list that follows events', () => {
 
   it('knows better than an event of the past', () => {
     const list = pages([[row(3, { version: 4, title: 'now' })]])
-    expect(follow(list, newest, { type: 'task.updated', task: row(3, { version: 3 }), changes: [] })).toBe(list)
+    expect(follow(list, newest, { type: 'task.updated', task: row(3, { version: 3 }), changes: [] })).toBe(
+      list,
+    )
   })
 
   it('drops what was deleted', () => {
-    const after = follow(pages([[row(5), row(3)]]), newest, { type: 'task.deleted', task: row(3, { version: 2 }), changes: [] })
+    const after = follow(pages([[row(5), row(3)]]), newest, {
+      type: 'task.deleted',
+      task: row(3, { version: 2 }),
+      changes: [],
+    })
     expect(ids(after)).toEqual([5])
   })
 
@@ -89,7 +125,11 @@ describe('a list that follows events', () => {
     ]
     const world = new Map<string, Row>([1, 2, 3, 4].map((n) => [String(n), row(n)]))
     const snapshot = (listing: Listing) =>
-      pages([[...world.values()].filter((one) => matches(one, listing.filter)).sort((a, b) => compare(a, b, listing))])
+      pages([
+        [...world.values()]
+          .filter((one) => matches(one, listing.filter))
+          .sort((a, b) => compare(a, b, listing)),
+      ])
     const lists = listings.map(snapshot)
     let seed = 7
     const random = (n: number) => {
@@ -112,10 +152,17 @@ describe('a list that follows events', () => {
       const changes = old
         ? Object.keys(change).map((name) => {
             const value = old[name as keyof Row]
-            return { field: names[name] ?? name, before: name === 'status' ? String(value).toLowerCase() : value }
+            return {
+              field: names[name] ?? name,
+              before: name === 'status' ? String(value).toLowerCase() : value,
+            }
           })
         : []
-      const event = { type: isDeleted ? 'task.deleted' : old ? 'task.updated' : 'task.created', task, changes }
+      const event = {
+        type: isDeleted ? 'task.deleted' : old ? 'task.updated' : 'task.created',
+        task,
+        changes,
+      }
       if (isDeleted) world.delete(id)
       else world.set(id, task)
       listings.forEach((listing, index) => {

@@ -110,7 +110,8 @@ export function before(event: TaskEvent): Row | null {
   for (const { field, before: value } of event.changes) {
     const name = FIELDS[field] ?? field
     if (field === 'status') row[name] = String(value).toUpperCase()
-    else if (IDS.has(field)) row[name] = Array.isArray(value) ? value.map(String) : value == null ? null : String(value)
+    else if (IDS.has(field))
+      row[name] = Array.isArray(value) ? value.map(String) : value == null ? null : String(value)
     else row[name] = value
   }
   return row as unknown as Row
@@ -155,7 +156,9 @@ function put(pages: Pages, listing: Listing, task: Row, isIn: boolean): Pages {
   let placed = !isIn
   const last = pages.pages.length - 1
   const result = pages.pages.map((page, index) => {
-    let nodes = page.nodes.some((one) => one.id === task.id) ? page.nodes.filter((one) => one.id !== task.id) : page.nodes
+    let nodes = page.nodes.some((one) => one.id === task.id)
+      ? page.nodes.filter((one) => one.id !== task.id)
+      : page.nodes
     if (!placed) {
       const at = nodes.findIndex((one) => compare(task, one, listing) < 0)
       if (at >= 0 || (index === last && !page.pageInfo.hasNextPage)) {

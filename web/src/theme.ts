@@ -6,7 +6,8 @@ export const theme = (): Theme => (localStorage.getItem('theme') as Theme | null
 export function setTheme(chosen: Theme): void {
   if (chosen === 'system') localStorage.removeItem('theme')
   else localStorage.setItem('theme', chosen)
-  const isDark = chosen === 'dark' || (chosen === 'system' && matchMedia('(prefers-color-scheme: dark)').matches)
+  const isDark =
+    chosen === 'dark' || (chosen === 'system' && matchMedia('(prefers-color-scheme: dark)').matches)
   document.documentElement.dataset.theme = isDark ? 'dark' : 'light'
 }
 

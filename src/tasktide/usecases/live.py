@@ -9,7 +9,7 @@ import msgspec
 from tasktide.domain import events, times
 from tasktide.domain.errors import Unauthenticated, Unavailable, invalid
 from tasktide.domain.events import TaskEvent
-from tasktide.domain.ids import NotificationId, TaskId
+from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.users import Actor
 from tasktide.ports.cache import task_key
 from tasktide.ports.clock import Clock
@@ -20,8 +20,12 @@ from tasktide.ports.users import SessionStore
 PAGE = 200
 # Where everything that happens to tasks is said.
 TASKS = "tasks"
+# How often somebody who looks at a task says so, and after how long without a word they are gone.
+BEAT_S = 10.0
+GONE_S = 25.0
 
 _encode = msgspec.json.Encoder().encode
+_decode_word = msgspec.json.Decoder(tuple[UserId, str]).decode
 
 
 class Item(NamedTuple):
@@ -148,6 +152,54 @@ class TaskSignals:
         self._listener.close()
 
 
+class Viewers:
+    """Who looks at one task at this moment, as far as they say so themselves, every few seconds."""
+
+    def __init__(self, listener: Listener, push: Push, clock: Clock, channel: str) -> None:
+        self._listener = listener
+        self._push = push
+        self._clock = clock
+        self._channel = channel
+        self._seen: dict[UserId, float] = {}
+
+    async def read(self) -> list[UserId]:
+        """The others, whenever they are not the same as before; errors as `Listener.hear`."""
+        before = set(self._seen)
+        while True:
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    messages = await self._listener.hear()
+            except TimeoutError:
+                messages = []
+                await self.say("here")
+            for message in messages or ():
+                await self._take(_decode_word(message.body))
+            now = self._clock.monotonic()
+            self._seen = {who: at for who, at in self._seen.items() if now - at < GONE_S}
+            if set(self._seen) != before:
+                return sorted(self._seen)
+
+    async def say(self, word: str) -> None:
+        """Tell the others: `hello` wants an answer, `here` gives it, `bye` takes leave."""
+        await self._push.publish([Message(self._channel, _encode((self._listener.actor.user_id, word)))])
+
+    async def close(self) -> None:
+        """Take leave; twice is fine."""
+        self._listener.close()
+        await self.say("bye")
+
+    async def _take(self, said: tuple[UserId, str]) -> None:
+        who, word = said
+        if who == self._listener.actor.user_id:
+            return
+        if word == "bye":
+            self._seen.pop(who, None)
+            return
+        self._seen[who] = self._clock.monotonic()
+        if word == "hello":
+            await self.say("here")
+
+
 class Feed:
     """Passes events about tasks on to whoever watches them all."""
 
@@ -194,6 +246,13 @@ class Live:
     async def watch(self, actor: Actor, task_id: TaskId) -> TaskSignals:
         """Signals of one task's changes."""
         return TaskSignals(await self._checked(actor, task_key(task_id)))
+
+    async def look(self, actor: Actor, task_id: TaskId) -> Viewers:
+        """Say that the actor looks at a task, and hear who else does."""
+        channel = f"viewers:{task_id}"
+        viewers = Viewers(await self._checked(actor, channel), self._push, self._clock, channel)
+        await viewers.say("hello")
+        return viewers
 
     async def _checked(self, actor: Actor, channel: str) -> Listener:
         listener = await self._listener(actor, channel)

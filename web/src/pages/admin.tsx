@@ -24,7 +24,10 @@ export function Admin() {
               type="button"
               role="tab"
               aria-selected={tab === name}
-              className={join('rounded-md px-2.5 py-1 text-sm', tab === name ? 'bg-hover font-medium' : 'text-muted')}
+              className={join(
+                'rounded-md px-2.5 py-1 text-sm',
+                tab === name ? 'bg-hover font-medium' : 'text-muted',
+              )}
               onClick={() => setTab(name)}
             >
               {name}
@@ -32,7 +35,6 @@ export function Admin() {
           ))}
         </div>
       </PageHead>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <div tabIndex={0} className="min-h-0 grow overflow-y-auto outline-offset-[-2px]">
         <div className="mx-auto max-w-5xl p-4">
           {tab === 'System' ? <System /> : tab === 'People' ? <People /> : <Letters />}
@@ -69,18 +71,30 @@ function System() {
         <Figure name="State" value={now.status === 'ok' ? 'Well' : now.status} isBad={now.status !== 'ok'} />
         <Figure name="Requests a second" value={rate(samples, (one) => one.requests).at(-1) ?? 0} />
         <Figure name="Open streams" value={now.liveConnections} />
-        <Figure name="Jobs done" value={now.jobsDone} hint={`${now.averageProcessingTimeMs.toFixed(1)} ms on average`} />
+        <Figure
+          name="Jobs done"
+          value={now.jobsDone}
+          hint={`${now.averageProcessingTimeMs.toFixed(1)} ms on average`}
+        />
       </div>
       <h2 className="text-sm font-medium">Pipelines of this process</h2>
       <div className="grid gap-3 md:grid-cols-2">
         {now.pipelines.map((one) => {
           const rates = rate(samples, (sample) => sample.records[one.name] ?? 0)
           return (
-            <section key={one.name} aria-label={one.name} className="rounded-xl border border-line bg-panel p-3">
+            <section
+              key={one.name}
+              aria-label={one.name}
+              className="rounded-xl border border-line bg-panel p-3"
+            >
               <div className="flex items-baseline gap-2">
                 <h3 className="font-medium">{one.name}</h3>
-                {one.stalled && <span className="rounded bg-danger-soft px-1 text-xs text-danger">waits for an engine</span>}
-                <span className="ml-auto text-xs text-muted">{Math.round(one.records).toLocaleString()} in all</span>
+                {one.stalled && (
+                  <span className="rounded bg-danger-soft px-1 text-xs text-danger">waits for an engine</span>
+                )}
+                <span className="ml-auto text-xs text-muted">
+                  {Math.round(one.records).toLocaleString()} in all
+                </span>
               </div>
               <div className="mt-2 grid grid-cols-2 gap-3">
                 <Chart name="records/s" values={rates} />
@@ -93,7 +107,10 @@ function System() {
       <h2 className="text-sm font-medium">Engines</h2>
       <ul className="grid gap-3 sm:grid-cols-2 md:grid-cols-3">
         {now.engines.map((engine) => (
-          <li key={engine.name} className="flex items-center gap-2 rounded-xl border border-line bg-panel p-3 text-sm">
+          <li
+            key={engine.name}
+            className="flex items-center gap-2 rounded-xl border border-line bg-panel p-3 text-sm"
+          >
             <span className={join('size-2 rounded-full', engine.status === 'ok' ? 'bg-ok' : 'bg-danger')} />
             <span className="font-medium">{engine.name}</span>
             <span className="ml-auto text-muted">{engine.error ?? `${engine.latencyMs.toFixed(1)} ms`}</span>
@@ -112,7 +129,12 @@ function useSamples(stats: StatsQuery['stats'] | undefined, at: number): Sample[
     if (!stats || samples.current.at(-1)?.at === at) return
     const each = <T,>(value: (one: StatsQuery['stats']['pipelines'][number]) => T) =>
       Object.fromEntries(stats.pipelines.map((one) => [one.name, value(one)]))
-    const sample = { at, records: each((p) => p.records), lag: each((p) => p.lagRecords), requests: stats.requests }
+    const sample = {
+      at,
+      records: each((p) => p.records),
+      lag: each((p) => p.lagRecords),
+      requests: stats.requests,
+    }
     samples.current = [...samples.current, sample].slice(-KEPT)
     shown(at)
   }, [stats, at])
@@ -127,7 +149,17 @@ function rate(samples: Sample[], value: (sample: Sample) => number): number[] {
   })
 }
 
-function Figure({ name, value, hint, isBad }: { name: string; value: number | string; hint?: string; isBad?: boolean }) {
+function Figure({
+  name,
+  value,
+  hint,
+  isBad,
+}: {
+  name: string
+  value: number | string
+  hint?: string
+  isBad?: boolean
+}) {
   return (
     <div className="rounded-xl border border-line bg-panel p-3">
       <p className="text-xs text-muted">{name}</p>
@@ -142,7 +174,7 @@ function Figure({ name, value, hint, isBad }: { name: string; value: number | st
 function Chart({ name, values }: { name: string; values: number[] }): ReactNode {
   const most = Math.max(1, ...values)
   const last = Math.round(values.at(-1) ?? 0)
-  const points = values.map((value, index) => `${(index / (KEPT - 1)) * 100},${30 - (value / most) * 28}`)
+  const points = values.map((value, index) => `${(index / (KEPT - 1)) * 100},${29 - (value / most) * 27}`)
   return (
     <figure>
       <svg
@@ -182,7 +214,10 @@ function People() {
   return (
     <ul className="rounded-xl border border-line bg-panel">
       {[...people.values()].map((person) => (
-        <li key={person.id} className="flex items-center gap-3 border-b border-line px-4 py-2 last:border-b-0">
+        <li
+          key={person.id}
+          className="flex items-center gap-3 border-b border-line px-4 py-2 last:border-b-0"
+        >
           <Avatar person={person} />
           <span className="min-w-0 grow">
             <span className="block truncate">{person.name}</span>
@@ -226,7 +261,11 @@ function Letters() {
   }
 
   if (!found.length) {
-    return <Empty title="No dead letters">A record that no pipeline can handle is set aside here, with the reason.</Empty>
+    return (
+      <Empty title="No dead letters">
+        A record that no pipeline can handle is set aside here, with the reason.
+      </Empty>
+    )
   }
   return (
     <ul className="flex flex-col gap-3">
@@ -238,19 +277,27 @@ function Letters() {
               {letter.topic} · {letter.attempts} attempts · <Time at={letter.parkedAt} />
             </span>
             <span className="grow" />
-            <Button icon="retry" onClick={() => void settle('It goes through again.', request(REPLAY, { id: letter.id }))}>
+            <Button
+              icon="retry"
+              onClick={() => void settle('It goes through again.', request(REPLAY, { id: letter.id }))}
+            >
               Replay
             </Button>
             <Button
               look="danger"
               icon="trash"
-              onClick={() => confirm('Forget this record for good?') && void settle('Dropped.', request(DROP, { id: letter.id }))}
+              onClick={() =>
+                confirm('Forget this record for good?') &&
+                void settle('Dropped.', request(DROP, { id: letter.id }))
+              }
             >
               Drop
             </Button>
           </div>
           <p className="mt-1 text-sm text-danger">{letter.reason}</p>
-          <pre className="mt-2 max-h-40 overflow-auto rounded-md bg-sunken p-2 text-xs whitespace-pre-wrap">{letter.value}</pre>
+          <pre className="mt-2 max-h-40 overflow-auto rounded-md bg-sunken p-2 text-xs whitespace-pre-wrap">
+            {letter.value}
+          </pre>
         </li>
       ))}
       {letters.hasNextPage && <Button onClick={() => void letters.fetchNextPage()}>Show more</Button>}

@@ -19,7 +19,18 @@ import type { TaskStatus } from '../gql/graphql'
 import type { Search } from '../router'
 import { type Listing, mayMove, type Row, STATUS_NAMES, STATUSES } from '../tasks'
 import { toast } from '../toasts'
-import { Avatar, Due, Empty, Failed, join, Label, PageHead, Priority, Skeletons, StatusIcon } from '../ui/basics'
+import {
+  Avatar,
+  Due,
+  Empty,
+  Failed,
+  join,
+  Label,
+  PageHead,
+  Priority,
+  Skeletons,
+  StatusIcon,
+} from '../ui/basics'
 import { Filters, filterOf, useSearchOf } from '../ui/filters'
 import { Icon } from '../ui/icons'
 
@@ -35,7 +46,11 @@ export function Board() {
   function put(task: Row, status: TaskStatus): void {
     if (task.status === status) return
     if (mayMove(task, status)) void move(task, status, edit)
-    else toast(`A ${STATUS_NAMES[task.status].toLowerCase()} ${task.handler ? 'job' : 'task'} cannot be moved there.`, 'bad')
+    else
+      toast(
+        `A ${STATUS_NAMES[task.status].toLowerCase()} ${task.handler ? 'job' : 'task'} cannot be moved there.`,
+        'bad',
+      )
   }
 
   function dropped({ active, over }: DragEndEvent): void {
@@ -97,7 +112,8 @@ function Column({
   const items = virtual.getVirtualItems()
   const lastShown = items.at(-1)?.index ?? 0
   useEffect(() => {
-    if (list.hasNextPage && !list.isFetchingNextPage && lastShown >= rows.length - 15) void list.fetchNextPage()
+    if (list.hasNextPage && !list.isFetchingNextPage && lastShown >= rows.length - 15)
+      void list.fetchNextPage()
   }, [list, lastShown, rows.length])
   const isOpenTo = dragged != null && mayMove(dragged, status)
 
@@ -116,7 +132,6 @@ function Column({
         {STATUS_NAMES[status]}
         <span className="text-muted">{list.data?.pages[0]?.totalCount.toLocaleString() ?? ''}</span>
       </h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <div ref={frame} tabIndex={rows.length ? -1 : 0} className="min-h-24 grow overflow-y-auto px-2 pb-2">
         {list.isPending ? (
           <Skeletons count={4} height={72} />
@@ -124,7 +139,9 @@ function Column({
           <Failed error={list.error} again={() => list.refetch()} />
         ) : rows.length === 0 ? (
           <Empty title={status === 'PENDING' ? 'Nothing to do' : 'Nothing here'}>
-            {status === 'PENDING' ? 'Press c to write the first task down.' : 'Drag a card here when it gets this far.'}
+            {status === 'PENDING'
+              ? 'Press c to write the first task down.'
+              : 'Drag a card here when it gets this far.'}
           </Empty>
         ) : (
           <ul style={{ height: virtual.getTotalSize() }} className="relative">
@@ -174,7 +191,8 @@ function Card({
         }
       }
     } else if (sideways) {
-      for (let at = column + sideways; STATUSES[at]; at += sideways) if (focusCard(STATUSES[at]!, index)) break
+      for (let at = column + sideways; STATUSES[at]; at += sideways)
+        if (focusCard(STATUSES[at]!, index)) break
     } else if (event.key === 'ArrowDown') focusCard(task.status, index + 1)
     else if (event.key === 'ArrowUp') focusCard(task.status, index - 1)
     else return
@@ -187,8 +205,7 @@ function Card({
       {...listeners}
       role="button"
       tabIndex={0}
-      data-card={`${task.status}-${index}`}
-      aria-label={task.title}
+      data-card={isLifted ? undefined : `${task.status}-${index}`}
       onClick={open}
       onKeyDown={press}
       className={join(
@@ -211,7 +228,9 @@ function Card({
             <Label key={label} name={label} />
           ))}
         </span>
-        {task.dueAt && <Due at={task.dueAt} isOpen={task.status === 'PENDING' || task.status === 'IN_PROGRESS'} />}
+        {task.dueAt && (
+          <Due at={task.dueAt} isOpen={task.status === 'PENDING' || task.status === 'IN_PROGRESS'} />
+        )}
         {task.performerId && <Avatar person={people.get(task.performerId)} size={20} />}
       </div>
     </article>

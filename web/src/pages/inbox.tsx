@@ -44,7 +44,8 @@ export function Inbox() {
 
   function open(notice: Notice): void {
     read(notice)
-    if (notice.taskId && notice.kind !== 'DELETED') void navigate({ to: '/tasks/$id', params: { id: notice.taskId } })
+    if (notice.taskId && notice.kind !== 'DELETED')
+      void navigate({ to: '/tasks/$id', params: { id: notice.taskId } })
   }
 
   return (
@@ -56,7 +57,10 @@ export function Inbox() {
               key={name}
               type="button"
               aria-pressed={(name === 'All') === isAll}
-              className={join('rounded px-2.5 py-0.5 text-sm', (name === 'All') === isAll ? 'bg-hover font-medium' : 'text-muted')}
+              className={join(
+                'rounded px-2.5 py-0.5 text-sm',
+                (name === 'All') === isAll ? 'bg-hover font-medium' : 'text-muted',
+              )}
               onClick={() => setIsAll(name === 'All')}
             >
               {name} {name === 'Unread' && unread > 0 && unread.toLocaleString()}
@@ -75,7 +79,6 @@ export function Inbox() {
           Mark all as read
         </Button>
       </PageHead>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <div tabIndex={notices.length ? -1 : 0} className="min-h-0 grow overflow-y-auto">
         {inbox.isPending ? (
           <Skeletons count={8} />
@@ -83,14 +86,18 @@ export function Inbox() {
           <Failed error={inbox.error} again={() => inbox.refetch()} />
         ) : notices.length === 0 ? (
           <Empty title={isAll ? 'Nothing yet' : 'All read'}>
-            You are told here when a task becomes yours, and when something happens to those you made, do or watch.
+            You are told here when a task becomes yours, and when something happens to those you made, do or
+            watch.
           </Empty>
         ) : (
           <ul>
             {notices.map((notice) => (
               <li
                 key={notice.id}
-                className={join('flex items-center border-b border-line hover:bg-hover', notice.readAt && 'text-muted')}
+                className={join(
+                  'flex items-center border-b border-line hover:bg-hover',
+                  notice.readAt && 'text-muted',
+                )}
               >
                 <button
                   type="button"
@@ -100,7 +107,10 @@ export function Inbox() {
                   <span
                     role="img"
                     aria-label={notice.readAt ? 'Read' : 'Unread'}
-                    className={join('size-2 shrink-0 rounded-full', notice.readAt ? 'bg-transparent' : 'bg-accent')}
+                    className={join(
+                      'size-2 shrink-0 rounded-full',
+                      notice.readAt ? 'bg-transparent' : 'bg-accent',
+                    )}
                   />
                   <span className="w-28 shrink-0 text-xs text-muted max-sm:hidden">{KINDS[notice.kind]}</span>
                   <span className={join('min-w-0 grow break-words', !notice.readAt && 'font-medium')}>
@@ -109,7 +119,12 @@ export function Inbox() {
                   <Time at={notice.createdAt} className="text-xs text-muted" />
                 </button>
                 {!notice.readAt && (
-                  <IconButton icon="check" label="Mark as read" className="mr-2" onClick={() => read(notice)} />
+                  <IconButton
+                    icon="check"
+                    label="Mark as read"
+                    className="mr-2"
+                    onClick={() => read(notice)}
+                  />
                 )}
               </li>
             ))}

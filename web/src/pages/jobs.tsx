@@ -33,10 +33,18 @@ export function Jobs() {
           const open = selected.filter((job) => job.status === 'PENDING' || job.status === 'IN_PROGRESS')
           return (
             <>
-              <Button icon="retry" disabled={!failed.length} onClick={() => void many('retry', failed).then(done)}>
+              <Button
+                icon="retry"
+                disabled={!failed.length}
+                onClick={() => void many('retry', failed).then(done)}
+              >
                 Retry {failed.length || ''}
               </Button>
-              <Button icon="close" disabled={!open.length} onClick={() => void many('cancel', open).then(done)}>
+              <Button
+                icon="close"
+                disabled={!open.length}
+                onClick={() => void many('cancel', open).then(done)}
+              >
                 Cancel {open.length || ''}
               </Button>
             </>
@@ -44,7 +52,8 @@ export function Jobs() {
         }}
         empty={
           <Empty title="No jobs match">
-            A job is a task with a handler: a function in Python that workers run. Press c, tick “A job”, and try
+            A job is a task with a handler: a function in Python that workers run. Press c, tick “A job”, and
+            try
             <code> reverse</code>, <code>sleep</code> or <code>fail</code>.
           </Empty>
         }

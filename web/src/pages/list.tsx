@@ -60,7 +60,8 @@ export function List() {
                 look="danger"
                 icon="trash"
                 onClick={() =>
-                  confirm(`Delete ${selected.length} tasks for good?`) && void many('delete', selected).then(done)
+                  confirm(`Delete ${selected.length} tasks for good?`) &&
+                  void many('delete', selected).then(done)
                 }
               >
                 Delete

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { request } from '../api'
-import { client, explain, useMe } from '../data'
+import { client, explain, useMyself } from '../data'
 import { PREFERENCES, SET_PREFERENCES, UPDATE_ME } from '../documents'
 import type { NotificationKind, PreferencesQuery } from '../gql/graphql'
 import { setTheme, type Theme, theme } from '../theme'
@@ -9,7 +9,7 @@ import { toast } from '../toasts'
 import { Button, join, PageHead, Skeletons } from '../ui/basics'
 
 export function Settings() {
-  const me = useMe().data!
+  const me = useMyself()
   return (
     <>
       <PageHead title="Settings" />
@@ -31,7 +31,13 @@ export function Settings() {
               done="Your password was changed; you are signed out everywhere else."
               button="Change password"
             >
-              <Field label="Current password" name="current" type="password" required autoComplete="current-password" />
+              <Field
+                label="Current password"
+                name="current"
+                type="password"
+                required
+                autoComplete="current-password"
+              />
               <Field
                 label="New password"
                 name="password"
@@ -128,7 +134,10 @@ const KINDS: [NotificationKind, string][] = [
 type Cell = PreferencesQuery['preferences'][number]
 
 function Matrix() {
-  const found = useQuery({ queryKey: ['preferences'], queryFn: async () => (await request(PREFERENCES)).preferences })
+  const found = useQuery({
+    queryKey: ['preferences'],
+    queryFn: async () => (await request(PREFERENCES)).preferences,
+  })
   if (!found.data) return <Skeletons count={4} height={24} />
   const cells = found.data
   const of = (channel: Cell['channel'], kind: NotificationKind) =>

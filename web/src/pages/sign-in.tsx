@@ -33,7 +33,10 @@ export function SignIn() {
           <img src="/app/icon.svg" alt="" width={36} height={36} />
           <h1 className="text-xl font-semibold">Tasktide</h1>
         </div>
-        <form onSubmit={submit} className="flex flex-col gap-3 rounded-xl border border-line bg-panel p-5 shadow-sm">
+        <form
+          onSubmit={submit}
+          className="flex flex-col gap-3 rounded-xl border border-line bg-panel p-5 shadow-sm"
+        >
           <h2 className="font-semibold">{isNew ? 'Make an account' : 'Sign in'}</h2>
           {isNew && (
             <label className="flex flex-col gap-1 text-sm">

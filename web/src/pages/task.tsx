@@ -6,6 +6,7 @@ import { ApiError, request } from '../api'
 import { type Edit, explain, type FullTask, many, move, useEdit, usePeople, useTask } from '../data'
 import { HISTORY } from '../documents'
 import type { HistoryQuery, TaskInput, TaskStatus } from '../gql/graphql'
+import { useViewers } from '../live'
 import { STATUS_NAMES } from '../tasks'
 import { toast } from '../toasts'
 import {
@@ -71,6 +72,7 @@ function Details({ task }: { task: FullTask }) {
     }
   }
 
+  const viewers = useViewers(task.id)
   const isOpen = task.status === 'PENDING' || task.status === 'IN_PROGRESS'
   return (
     <div className="min-h-0 grow overflow-y-auto">
@@ -80,6 +82,14 @@ function Details({ task }: { task: FullTask }) {
             <IconButton icon="back" label="Back" onClick={() => history.back()} />
             <span>#{task.id}</span>
             <span className="grow" />
+            {viewers.length > 0 && (
+              <span role="status" className="mr-1 flex items-center gap-1 text-xs">
+                Also here:
+                {viewers.map((one) => (
+                  <Avatar key={one} person={people.get(one)} />
+                ))}
+              </span>
+            )}
             {task.handler && !isOpen && task.status !== 'DONE' && (
               <Button icon="retry" disabled={isLocked} onClick={() => void many('retry', [task])}>
                 Retry
@@ -180,7 +190,10 @@ function Details({ task }: { task: FullTask }) {
               disabled={isLocked}
               className="field"
               onBlur={(event) => {
-                const labels = event.target.value.split(',').map((one) => one.trim()).filter(Boolean)
+                const labels = event.target.value
+                  .split(',')
+                  .map((one) => one.trim())
+                  .filter(Boolean)
                 if (labels.join() !== task.labels.join()) change({ labels })
               }}
             />
@@ -220,7 +233,9 @@ function Details({ task }: { task: FullTask }) {
             <Avatar person={people.get(task.creatorId)} size={18} />
             {people.get(task.creatorId)?.name ?? 'Somebody'} created it <Time at={task.createdAt} />
           </p>
-          {isLocked && <p className="text-xs text-muted">Its creator, its performer and admins may change it.</p>}
+          {isLocked && (
+            <p className="text-xs text-muted">Its creator, its performer and admins may change it.</p>
+          )}
         </aside>
       </div>
     </div>
@@ -267,7 +282,7 @@ function InPlace({
   const [draft, setDraft] = useState<string | null>(null)
   const began = useRef({ version, value })
   const field = useRef<HTMLTextAreaElement>(null)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: as tall as what is in it
+  // As tall as what is in it.
   useEffect(() => {
     if (!field.current) return
     field.current.style.height = '0'
@@ -327,7 +342,9 @@ function ConflictPanel({
   const theirs = String(task[conflict.name as 'title' | 'description'] ?? '')
   return (
     <div role="alert" className="mb-3 rounded-lg border border-warn bg-panel p-3">
-      <p className="mb-2 text-sm font-medium">Somebody changed this task while you were editing its {conflict.name}.</p>
+      <p className="mb-2 text-sm font-medium">
+        Somebody changed this task while you were editing its {conflict.name}.
+      </p>
       <div className="grid gap-2 text-sm sm:grid-cols-2">
         <div className="rounded-md bg-sunken p-2">
           <p className="text-xs text-muted">It is now</p>
@@ -379,8 +396,10 @@ function Json({ name, value }: { name: string; value: unknown }) {
   return (
     <div>
       <p className="text-xs text-muted">{name}</p>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
-      <pre tabIndex={0} className="mt-1 max-h-64 overflow-auto rounded-md bg-sunken p-2 text-xs whitespace-pre-wrap">
+      <pre
+        tabIndex={0}
+        className="mt-1 max-h-64 overflow-auto rounded-md bg-sunken p-2 text-xs whitespace-pre-wrap"
+      >
         {value === undefined ? 'not yet' : JSON.stringify(value, null, 2)}
       </pre>
     </div>
@@ -403,7 +422,8 @@ function Story({ id }: { id: string }) {
   const people = usePeople()
   const story = useInfiniteQuery({
     queryKey: ['history', id],
-    queryFn: async ({ pageParam }) => (await request(HISTORY, { id, after: pageParam })).task?.history ?? null,
+    queryFn: async ({ pageParam }) =>
+      (await request(HISTORY, { id, after: pageParam })).task?.history ?? null,
     initialPageParam: null as string | null,
     getNextPageParam: (last) => (last?.pageInfo.hasNextPage ? last.pageInfo.endCursor : undefined),
   })
@@ -419,7 +439,11 @@ function Story({ id }: { id: string }) {
           <span key={field}>
             {index > 0 && ', '}
             {field.replaceAll('_', ' ')}{' '}
-            {field === 'description' ? '' : <Values field={field} before={before} after={after} people={people} />}
+            {field === 'description' ? (
+              ''
+            ) : (
+              <Values field={field} before={before} after={after} people={people} />
+            )}
           </span>
         ))}
       </>
@@ -477,7 +501,8 @@ function Values({
 }) {
   const word = (value: unknown): string => {
     if (value == null || value === '' || (Array.isArray(value) && !value.length)) return 'nothing'
-    if (field.endsWith('_ids')) return (value as unknown[]).map((one) => people.get(String(one))?.name ?? one).join(', ')
+    if (field.endsWith('_ids'))
+      return (value as unknown[]).map((one) => people.get(String(one))?.name ?? one).join(', ')
     if (field.endsWith('_id')) return people.get(String(value))?.name ?? String(value)
     if (field.endsWith('_at')) return exact(String(value))
     if (field === 'status') return STATUS_NAMES[String(value).toUpperCase() as TaskStatus]

@@ -118,7 +118,9 @@ export function StatusIcon({ status, size = 16 }: { status: TaskStatus; size?: n
       )}
       {status === 'IN_PROGRESS' && <path d="M8 4.6a3.4 3.4 0 0 1 0 6.8z" fill="currentColor" stroke="none" />}
       {status === 'DONE' && <path d="m5.3 8.2 1.9 1.9 3.6-4" stroke="var(--panel)" strokeWidth="1.7" />}
-      {status === 'FAILED' && <path d="M5.9 5.9l4.2 4.2M10.1 5.9 5.9 10.1" stroke="var(--panel)" strokeWidth="1.7" />}
+      {status === 'FAILED' && (
+        <path d="M5.9 5.9l4.2 4.2M10.1 5.9 5.9 10.1" stroke="var(--panel)" strokeWidth="1.7" />
+      )}
       {status === 'CANCELLED' && <path d="M5 8h6" />}
     </svg>
   )
@@ -175,7 +177,8 @@ export function relative(at: string, now = Date.now()): string {
   return 'now'
 }
 
-export const exact = (at: string) => new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+export const exact = (at: string) =>
+  new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
 /** A moment as people say it, exact on hover, in the reader's zone. */
 export function Time({ at, className }: { at: string; className?: string }) {
@@ -193,7 +196,10 @@ export function Due({ at, isOpen }: { at: string; isOpen: boolean }) {
     <time
       dateTime={at}
       title={`Due ${exact(at)}`}
-      className={join('rounded px-1 text-xs whitespace-nowrap', isLate ? 'bg-danger-soft text-danger' : 'text-muted')}
+      className={join(
+        'rounded px-1 text-xs whitespace-nowrap',
+        isLate ? 'bg-danger-soft text-danger' : 'text-muted',
+      )}
     >
       {day}
     </time>
@@ -202,7 +208,9 @@ export function Due({ at, isOpen }: { at: string; isOpen: boolean }) {
 
 export function Kbd({ children }: { children: ReactNode }) {
   return (
-    <kbd className="rounded border border-line bg-sunken px-1.5 py-0.5 font-sans text-xs text-muted">{children}</kbd>
+    <kbd className="rounded border border-line bg-sunken px-1.5 py-0.5 font-sans text-xs text-muted">
+      {children}
+    </kbd>
   )
 }
 

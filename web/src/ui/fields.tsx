@@ -19,7 +19,12 @@ export function PersonSelect({
   'aria-label'?: string
 }) {
   return (
-    <select className="field text-text" value={value ?? ''} onChange={(event) => onChange(event.target.value || null)} {...rest}>
+    <select
+      className="field text-text"
+      value={value ?? ''}
+      onChange={(event) => onChange(event.target.value || null)}
+      {...rest}
+    >
       <option value="">{none}</option>
       {[...people.values()].map((person) => (
         <option key={person.id} value={person.id}>
@@ -42,7 +47,12 @@ export function StatusSelect({
   'aria-label'?: string
 }) {
   return (
-    <select className="field" value={task.status} onChange={(event) => onChange(event.target.value as TaskStatus)} {...rest}>
+    <select
+      className="field"
+      value={task.status}
+      onChange={(event) => onChange(event.target.value as TaskStatus)}
+      {...rest}
+    >
       {STATUSES.map((status) => (
         <option key={status} value={status} disabled={status !== task.status && !mayMove(task, status)}>
           {STATUS_NAMES[status]}

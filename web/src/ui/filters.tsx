@@ -16,7 +16,10 @@ export function useSearchOf(path: ListedPath): [Search, (change: Partial<Search>
   return [search, (change) => void navigate({ to: path, search: { ...search, ...change }, replace: true })]
 }
 
-export function filterOf(search: Search, statuses: TaskStatus[] | undefined = search.status): TaskFilterInput {
+export function filterOf(
+  search: Search,
+  statuses: TaskStatus[] | undefined = search.status,
+): TaskFilterInput {
   return {
     ...(search.q && { q: search.q }),
     ...(search.performer && { performerId: search.performer }),
@@ -26,7 +29,15 @@ export function filterOf(search: Search, statuses: TaskStatus[] | undefined = se
   }
 }
 
-export function Filters({ path, withStatus, children }: { path: ListedPath; withStatus?: boolean; children?: ReactNode }) {
+export function Filters({
+  path,
+  withStatus,
+  children,
+}: {
+  path: ListedPath
+  withStatus?: boolean
+  children?: ReactNode
+}) {
   const [search, set] = useSearchOf(path)
   const people = usePeople()
   const me = useMe().data
@@ -34,7 +45,7 @@ export function Filters({ path, withStatus, children }: { path: ListedPath; with
   const [label, setLabel] = useState(search.label ?? '')
   const settledText = useSettled(text)
   const settledLabel = useSettled(label)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only what was typed is to change the address
+  // Only what was typed is to change the address.
   useEffect(() => {
     const [q, wanted] = [settledText.trim() || undefined, settledLabel.trim() || undefined]
     if (q !== search.q || wanted !== search.label) set({ q, label: wanted })
@@ -107,7 +118,13 @@ export function Filters({ path, withStatus, children }: { path: ListedPath; with
           onClick={() => {
             setText('')
             setLabel('')
-            set({ q: undefined, label: undefined, performer: undefined, creator: undefined, status: undefined })
+            set({
+              q: undefined,
+              label: undefined,
+              performer: undefined,
+              creator: undefined,
+              status: undefined,
+            })
           }}
         >
           Clear

@@ -28,7 +28,7 @@ export function TaskTable({
   const [search, set] = useSearchOf(path)
   const sort = search.sort ?? byDefault
   const key = JSON.stringify([filter, sort, search.up])
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the key says all of it
+  // The key says all of it.
   const listing = useMemo<Listing>(() => ({ filter, sort, descending: !search.up }), [key])
   const list = useTasks(listing, 100)
   const rows = useMemo(() => list.data?.pages.flatMap((page) => page.nodes) ?? [], [list.data])
@@ -45,7 +45,8 @@ export function TaskTable({
   const items = virtual.getVirtualItems()
   const lastShown = items.at(-1)?.index ?? 0
   useEffect(() => {
-    if (list.hasNextPage && !list.isFetchingNextPage && lastShown >= rows.length - 30) void list.fetchNextPage()
+    if (list.hasNextPage && !list.isFetchingNextPage && lastShown >= rows.length - 30)
+      void list.fetchNextPage()
   }, [list, lastShown, rows.length])
 
   const toggle = (id: string) =>
@@ -101,7 +102,6 @@ export function TaskTable({
           </>
         )}
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <div ref={frame} tabIndex={rows.length ? -1 : 0} className="min-h-0 grow overflow-y-auto">
         {list.isPending ? (
           <Skeletons count={12} height={28} />
@@ -160,18 +160,18 @@ function TaskRow({
     else if (event.key === 'x' || event.key === ' ') toggle(task.id)
     else if (step) {
       scrollTo(Math.max(0, index + step))
-      requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-row="${index + step}"]`)?.focus())
+      requestAnimationFrame(() =>
+        document.querySelector<HTMLElement>(`[data-row="${index + step}"]`)?.focus(),
+      )
     } else return
     event.preventDefault()
   }
 
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a row that holds a box of its own cannot be a button
     <div
       role="link"
       tabIndex={0}
       data-row={index}
-      aria-label={task.title}
       onClick={open}
       onKeyDown={press}
       className={join(
@@ -200,9 +200,13 @@ function TaskRow({
         <span className="flex w-16 justify-center max-sm:hidden">
           <Priority value={task.priority} />
         </span>
-        <span className="flex w-5">{task.performerId && <Avatar person={people.get(task.performerId)} size={20} />}</span>
+        <span className="flex w-5">
+          {task.performerId && <Avatar person={people.get(task.performerId)} size={20} />}
+        </span>
         <span className="w-16 text-right max-sm:hidden">
-          {task.dueAt && <Due at={task.dueAt} isOpen={task.status === 'PENDING' || task.status === 'IN_PROGRESS'} />}
+          {task.dueAt && (
+            <Due at={task.dueAt} isOpen={task.status === 'PENDING' || task.status === 'IN_PROGRESS'} />
+          )}
         </span>
         <Time at={task.createdAt} className="w-18 text-right text-xs text-muted max-md:hidden" />
         <Time at={task.updatedAt} className="w-18 text-right text-xs text-muted" />

@@ -14,7 +14,7 @@ from tasktide.domain.paging import TaskFilter
 from tasktide.interfaces.graphql.context import Info
 from tasktide.interfaces.graphql.inputs import TaskFilterInput
 from tasktide.interfaces.graphql.scalars import number, position
-from tasktide.interfaces.graphql.types import Gap, NotificationType, TaskEventType, TaskFeedItem, TaskType
+from tasktide.interfaces.graphql.types import Gap, NotificationType, TaskEventType, TaskFeedItem, TaskType, UserType
 
 _decode = msgspec.json.Decoder(Notification).decode
 
@@ -60,6 +60,20 @@ class Subscription:
                 await signals.wait()
         finally:
             signals.close()
+
+    @strawberry.subscription(
+        description="Who else looks at a task now, each time it changes; watching it shows you there."
+    )
+    async def task_viewers(self, info: Info, id: ID) -> AsyncGenerator[list[UserType], None]:
+        task_id = TaskId(number(id, "task"))
+        await info.context.platform.tasks.get(task_id)
+        viewers = await info.context.platform.live.look(info.context.actor, task_id)
+        try:
+            while True:
+                found = await info.context.platform.users.get_many(await viewers.read())
+                yield [UserType.of(user) for user in found.values()]
+        finally:
+            await viewers.close()
 
     @strawberry.subscription(
         description="What happens to tasks that match the filter, or did before; a Gap when the reader was too slow."

@@ -1,0 +1,292 @@
+"""What people do in the browser, against a real server."""
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from browser.conftest import ROOT, Open
+from support.processes import Program
+from support.server import PASSWORD, Person
+
+pytestmark = pytest.mark.acceptance
+
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+PAGES = ["board", "list", "jobs", "inbox", "settings"]
+
+
+def card(page: Page, title: str) -> Locator:
+    return page.get_by_role("button", name=title).and_(page.locator("article[data-card]"))
+
+
+def column(page: Page, name: str) -> Locator:
+    return page.get_by_role("region", name=name, exact=True)
+
+
+def drag(page: Page, what: Locator, to: Locator) -> None:
+    start, end = what.bounding_box(), to.bounding_box()
+    assert start
+    assert end
+    page.mouse.move(start["x"] + 30, start["y"] + 15)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 60, start["y"] + 30, steps=4)
+    page.mouse.move(end["x"] + end["width"] / 2, end["y"] + 120, steps=12)
+    page.mouse.up()
+
+
+def eventually(check: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if check():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within ten seconds")
+
+
+def test_signing_up_writing_a_task_down_and_dragging_it(open_page: Open, program: Program, ann: Person) -> None:
+    page = open_page(None, "/")
+    page.get_by_role("button", name="Make an account").last.click()
+    page.get_by_label("Name").fill("Nora New")
+    page.get_by_label("Email").fill(f"nora{time.time_ns()}@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Make an account").first.click()
+    expect(page.get_by_role("heading", name="Board")).to_be_visible()
+
+    page.get_by_role("button", name="New task c").click()
+    page.get_by_label("Title").fill("Water the plants")
+    page.get_by_label("Labels, comma separated").fill("garden, daily")
+    page.get_by_role("button", name="Create task").click()
+    expect(card(page, "Water the plants")).to_be_visible()
+    drag(page, card(page, "Water the plants"), column(page, "In progress"))
+    expect(column(page, "In progress").get_by_role("button", name="Water the plants")).to_be_visible()
+
+    def stored() -> str:
+        [task] = ann.http.get("/tasks", params={"q": "Water the plants"}).json()["items"]
+        return str(task["status"])
+
+    eventually(lambda: stored() == "in_progress")
+    page.reload()
+    expect(column(page, "In progress").get_by_role("button", name="Water the plants")).to_be_visible()
+    cookies = {one["name"]: one for one in page.context.cookies()}
+    assert cookies["tasktide_session"]["httpOnly"]
+    assert page.evaluate("JSON.stringify(localStorage) + document.cookie") == "{}", "no token where scripts can read"
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_wrong_password_says_so(open_page: Open, ann: Person) -> None:
+    page = open_page(None)
+    page.get_by_label("Email").fill(ann.email)
+    page.get_by_label("Password").fill("not this one")
+    page.get_by_role("button", name="Sign in").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+
+
+def test_a_card_dropped_where_it_must_not_go_comes_back(open_page: Open, ann: Person) -> None:
+    task = ann.submit(title="Given up", performer_id=ann.id)
+    ann.http.post(f"/tasks/{task['id']}/cancel")
+    page = open_page(ann)
+    drag(page, card(page, "Given up"), column(page, "Done"))
+    expect(page.get_by_text("cannot be moved there").first).to_be_visible()
+    expect(column(page, "Cancelled").get_by_role("button", name="Given up")).to_be_visible()
+
+
+def test_a_refused_change_is_taken_back(open_page: Open, ann: Person, bob: Person) -> None:
+    ann.submit(title="Only ann's")
+    page = open_page(bob)
+    drag(page, card(page, "Only ann's"), column(page, "Done"))
+    expect(page.get_by_text("You may not change this task.").first).to_be_visible()
+    expect(column(page, "To do").get_by_role("button", name="Only ann's")).to_be_visible()
+
+
+def test_an_edit_that_somebody_was_ahead_of_asks_which_is_to_stay(open_page: Open, ann: Person, bob: Person) -> None:
+    task = ann.submit(title="First", performer_id=bob.id)
+    page = open_page(ann, f"/app/tasks/{task['id']}")
+    title = page.get_by_label("Title")
+    title.click()
+    title.fill("Mine")
+    bob.http.patch(f"/tasks/{task['id']}", json={"title": "Theirs"})
+    expect(page.get_by_label("Activity")).to_contain_text("Theirs")
+    expect(title).to_have_value("Mine")  # what one is typing stays
+    title.press("Enter")
+    conflict = page.get_by_role("alert")
+    expect(conflict).to_contain_text("Theirs")
+    expect(conflict).to_contain_text("Mine")
+    assert ann.task(task["id"])["title"] == "Theirs"
+    conflict.get_by_role("button", name="Keep mine").click()
+    expect(conflict).to_be_hidden()
+    eventually(lambda: ann.task(task["id"])["title"] == "Mine")
+
+
+def test_two_browsers_agree_within_a_second(open_page: Open, ann: Person, bob: Person) -> None:
+    hers, his = open_page(ann), open_page(bob)
+    expect(hers.get_by_text("Live", exact=True)).to_be_visible()
+    expect(his.get_by_text("Live", exact=True)).to_be_visible()
+    hers.wait_for_timeout(500)
+    task = ann.submit(title="Seen by both", performer_id=bob.id)
+    expect(card(his, "Seen by both")).to_be_visible(timeout=1_000)
+    expect(card(hers, "Seen by both")).to_be_visible(timeout=1_000)
+    drag(his, card(his, "Seen by both"), column(his, "Done"))
+    expect(column(hers, "Done").get_by_role("button", name="Seen by both")).to_be_visible(timeout=1_500)
+    ann.http.delete(f"/tasks/{task['id']}")
+    expect(card(his, "Seen by both")).to_be_hidden(timeout=1_500)
+
+
+def test_those_who_look_at_a_task_see_each_other(open_page: Open, ann: Person, bob: Person) -> None:
+    task = ann.submit(title="Looked at")
+    hers = open_page(ann, f"/app/tasks/{task['id']}")
+    his = open_page(bob, f"/app/tasks/{task['id']}")
+    expect(hers.get_by_text("Also here:")).to_be_visible()
+    expect(his.get_by_text("Also here:")).to_be_visible()
+    his.goto(his.url.replace(f"/tasks/{task['id']}", "/board"))
+    expect(hers.get_by_text("Also here:")).to_be_hidden()
+
+
+def test_the_inbox_counts_what_is_unread(open_page: Open, ann: Person, bob: Person) -> None:
+    page = open_page(bob, "/app/inbox")
+    expect(page.get_by_text("All read")).to_be_visible()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.wait_for_timeout(300)
+    for number in range(3):
+        ann.submit(title=f"for bob {number}", performer_id=bob.id)
+    expect(page.get_by_role("status", name="3 unread")).to_be_visible()
+    expect(page).to_have_title(re.compile(r"^\(3\) Inbox"))
+    page.get_by_role("button", name="for bob 1").click()
+    expect(page.get_by_label("Title")).to_have_value("for bob 1")
+    expect(page.get_by_role("status", name="2 unread")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("status", name="2 unread")).to_be_visible()
+    page.get_by_role("link", name="Inbox").click()
+    page.get_by_role("button", name="Mark all as read").click()
+    expect(page.get_by_text("All read")).to_be_visible()
+    expect(page.get_by_role("status", name="unread")).to_be_hidden()
+    assert bob.http.get("/notifications").json()["unread_count"] == 0
+
+
+def test_failed_jobs_are_retried_together(open_page: Open, ann: Person) -> None:
+    jobs = [ann.submit(title=f"broken {n}", handler="fail", payload={}, max_attempts=1)["id"] for n in range(3)]
+    for job in jobs:
+        assert ann.finished(job)["status"] == "failed"
+    page = open_page(ann, "/app/jobs?q=broken")
+    for number in range(3):
+        page.get_by_label(f"Select broken {number}").check()
+    page.get_by_role("button", name="Retry 3").click()
+    eventually(lambda: all(ann.task(job)["version"] >= 6 for job in jobs))
+    page.get_by_role("link", name="broken 0").click()
+    expect(page.get_by_role("region", name="Job")).to_contain_text("this handler always fails")
+
+
+def test_the_server_is_killed_and_started_anew(open_page: Open, program: Program, ann: Person) -> None:
+    page = open_page(ann)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    program.kill()
+    expect(page.get_by_text("The connection is lost.")).to_be_visible()
+    program.start()
+    ann.submit(title="While nobody heard")
+    expect(page.get_by_text("Connected again, and up to date.").first).to_be_visible(timeout=20_000)
+    expect(card(page, "While nobody heard")).to_be_visible()
+    ann.submit(title="And heard again")
+    expect(card(page, "And heard again")).to_be_visible(timeout=2_000)
+
+
+def test_everything_by_keyboard_alone(open_page: Open, ann: Person) -> None:
+    page = open_page(ann)
+    expect(page.get_by_role("heading", name="Board")).to_be_visible()
+    keys = page.keyboard
+    keys.press("c")
+    expect(page.get_by_label("Title")).to_be_focused()
+    keys.type("Typed alone")
+    keys.press("Enter")
+    expect(card(page, "Typed alone")).to_be_visible()
+    card(page, "Typed alone").focus()
+    keys.press("Shift+ArrowRight")
+    expect(column(page, "In progress").get_by_role("button", name="Typed alone")).to_be_visible()
+    card(page, "Typed alone").focus()
+    keys.press("Enter")
+    expect(page.get_by_label("Title")).to_have_value("Typed alone")
+    keys.press("g")
+    keys.press("l")
+    expect(page.get_by_role("heading", name="List")).to_be_visible()
+    keys.press("/")
+    keys.type("Typed")
+    expect(page).to_have_url(re.compile("q=Typed"))
+    keys.press("Escape")
+    row = page.get_by_role("link", name="Typed alone")
+    row.focus()
+    keys.press("x")
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    keys.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    keys.press("Escape")
+    keys.press("Control+k")
+    expect(page.get_by_placeholder("Find a task")).to_be_focused()
+    keys.type("Settings")
+    keys.press("Enter")
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(open_page: Open, ann: Person) -> None:
+    ann.submit(title="On the phone: a title that is long enough to need more than one line of it", labels=["a"] * 1)
+    phone = {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True}
+    for name in PAGES:
+        page = open_page(ann, f"/app/{name}", **phone)
+        expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+        page.wait_for_timeout(300)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, (name, width)
+        expect(page.get_by_role("button", name="New task").last).to_be_visible()
+
+
+def test_dark_is_remembered(open_page: Open, ann: Person) -> None:
+    page = open_page(ann, "/app/settings")
+    page.get_by_role("radio", name="dark").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert open_page(ann, color_scheme="dark").evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(open_page: Open, program: Program, ann: Person, scheme: str) -> None:
+    late = "2026-01-01T00:00:00Z"
+    ann.submit(title="Labelled", labels=["red"], priority=8, due_at=late, performer_id=ann.id, observer_ids=[ann.id])
+    job = ann.submit(title="Failed job", handler="fail", payload={}, max_attempts=1)["id"]
+    ann.finished(job)
+    found = []
+    for path in (*PAGES, f"tasks/{job}", "sign-in"):
+        page = open_page(None if path == "sign-in" else ann, f"/app/{path}", color_scheme=scheme)
+        page.wait_for_timeout(800)
+        page.evaluate(AXE.read_text())
+        violations = page.evaluate("axe.run().then((result) => result.violations)")
+        found += [
+            (path, one["id"], [node["html"][:150] for node in one["nodes"][:2]])
+            for one in violations
+            if one["impact"] in {"serious", "critical"}
+        ]
+    assert found == []
+
+
+def test_a_board_of_thousands_keeps_few_cards(open_page: Open, ann: Person) -> None:
+    batch = [{"title": f"many {n}", "labels": ["many"]} for n in range(3_000)]
+    assert ann.http.post("/tasks/batch", json=batch).status_code == 202
+    ann.http.get("/tasks")  # all stored
+    page = open_page(ann, "/app/board?label=many")
+    expect(column(page, "To do").get_by_role("heading")).to_contain_text("3,000")
+    assert page.locator("article").count() < 60
+    for _ in range(12):
+        column(page, "To do").locator("ul").evaluate("list => list.parentElement.scrollBy(0, 4000)")
+        page.wait_for_timeout(150)
+    assert page.locator("article").count() < 60
+    last = page.locator("article").last
+    expect(last).to_be_visible()
+    assert int((last.get_attribute("data-card") or "-0").rsplit("-", 1)[1]) > 150, "more was loaded on the way"
+
+
+def test_a_first_visit_loads_little_and_is_soon_usable(open_page: Open, ann: Person) -> None:
+    board = open_page(ann)
+    expect(column(board, "To do")).to_be_visible()
+    scripts = board.evaluate(
+        "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('.js')).map((e) => e.encodedBodySize)"
+    )
+    assert 0 < sum(scripts) < 200_000, scripts
