@@ -17,7 +17,7 @@ WEB := $(if $(NODE),src/tasktide/web/index.html)
 WEB_SOURCES := $(shell find web/src web/public -type f -not -path 'web/src/gql/*') \
 	$(wildcard web/*.html web/*.ts web/*.json web/*.mjs) docs/reference/schema.graphql
 
-.PHONY: help web up stack up-distributed test check fmt clean lock docs bench profile soak
+.PHONY: help web screenshots up stack up-distributed test check fmt clean lock docs bench profile soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -36,7 +36,8 @@ up-distributed: $(DEV) ## Run every role as a process of its own on the stack, i
 	@export $$(deploy/native/stack env) PATH="$(CURDIR)/$(BIN):$$PATH"; \
 		exec $(BIN)/honcho -d . -f deploy/native/Procfile start -p $${PORT:-3000}
 
-test: $(DEV) ## Run all tests, with coverage
+test: $(DEV) $(WEB) ## Run all tests, with coverage
+	$(if $(NODE),cd web && npm run --silent test)
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 bench: $(DEV) ## Measure every scenario and write a dated table (ARGS="--seconds 10 --only single")
@@ -48,15 +49,20 @@ profile: $(DEV) ## Flame graph of the server under a scenario (SCENARIO=single)
 soak: $(DEV) ## Ten minutes of load: memory and files must not grow
 	SOAK_SECONDS=600 SOAK_RATE=$(or $(RATE),2000) $(BIN)/python -m pytest -k soak tests/acceptance/test_faults.py
 
-check: $(DEV) ## Lint, check types and the directions of imports
+check: $(DEV) $(WEB) ## Lint, check types and the directions of imports
+	$(if $(NODE),cd web && npm run --silent check)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+screenshots: $(DEV) $(WEB) ## Pictures of every page, light and dark and on a phone (needs Chromium)
+	PYTHONPATH=tests $(BIN)/python -m browser.screenshots
+
 fmt: $(DEV) ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet || true
 	$(BIN)/ruff format
+	$(if $(NODE),cd web && npm run --silent fmt)
 
 docs: $(DEV) ## Write the generated reference pages anew
 	$(BIN)/tasktide config docs > docs/reference/settings.md
@@ -69,7 +75,7 @@ lock: ## Resolve the dependencies anew (needs uv)
 		--custom-compile-command "make lock" -o requirements.lock pyproject.toml
 
 clean: ## Remove what was built; the data folder stays
-	rm -rf $(VENV) dist htmlcov .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) web/node_modules web/src/gql src/tasktide/web screenshots dist htmlcov .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 web/node_modules/.installed: web/package.json web/package-lock.json

@@ -293,7 +293,7 @@ export function useSettled<T>(value: T, ms = 250): T {
 
 export function PageHead({ title, children }: { title: string; children?: ReactNode }) {
   return (
-    <header className="flex min-h-12 flex-wrap items-center gap-2 border-b border-line px-4 py-2">
+    <header className="flex min-h-12 shrink-0 flex-wrap items-center gap-2 border-b border-line px-4 py-2">
       <h1 className="mr-2 text-base font-semibold">{title}</h1>
       {children}
     </header>
