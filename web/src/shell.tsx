@@ -139,7 +139,7 @@ function Frame() {
                   <span
                     role="status"
                     aria-label={`${unread} unread`}
-                    className="rounded-full bg-accent px-1.5 text-xs font-semibold text-on-accent max-md:absolute max-md:ml-7"
+                    className="rounded-full bg-accent px-1.5 text-xs font-semibold text-on-accent max-md:absolute max-md:ml-10"
                   >
                     {unread > 99 ? '99+' : unread}
                   </span>

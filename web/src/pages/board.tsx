@@ -215,6 +215,13 @@ function Card({
       )}
     >
       <p className="line-clamp-2 text-sm leading-snug break-words">{task.title}</p>
+      {task.labels.length > 0 && (
+        <div className="flex gap-1 overflow-hidden">
+          {task.labels.slice(0, 3).map((label) => (
+            <Label key={label} name={label} />
+          ))}
+        </div>
+      )}
       <div className="flex min-h-5.5 items-center gap-1.5 text-xs text-muted">
         <span>#{task.id}</span>
         <Priority value={task.priority} />
@@ -223,11 +230,7 @@ function Card({
             <Icon name="jobs" size={13} /> {task.handler}
           </span>
         )}
-        <span className="flex min-w-0 grow gap-1 overflow-hidden">
-          {task.labels.slice(0, 2).map((label) => (
-            <Label key={label} name={label} />
-          ))}
-        </span>
+        <span className="grow" />
         {task.dueAt && (
           <Due at={task.dueAt} isOpen={task.status === 'PENDING' || task.status === 'IN_PROGRESS'} />
         )}
