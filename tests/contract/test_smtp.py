@@ -68,7 +68,7 @@ async def test_a_mail_arrives_as_text_and_html_with_its_headers(postman: tuple[P
     plain, html = first.get_body(("plain",)), first.get_body(("html",))
     assert plain is not None
     assert html is not None
-    assert "https://tasks.example.org/tasks/3" in plain.get_content()
+    assert "https://tasks.example.org/app/tasks/3" in plain.get_content()
     assert "&lt;b&gt;bold&lt;/b&gt;" in html.get_content()
     assert "<b>" not in html.get_content()
 

@@ -27,7 +27,8 @@ def show(started: Started, chosen: Settings) -> None:
     lines = [f"[bold]Data[/bold]  {escape(str(where))}"]
     if started.address:
         lines = [
-            f"[bold]API[/bold]   {started.address}",
+            f"[bold]Pages[/bold] {started.address}",
+            f"[bold]API[/bold]   {started.address}/graphql, and REST beside it",
             f"[bold]Docs[/bold]  {started.address}/docs",
             f"[bold]Live[/bold]  {started.address}/events",
             f"      {started.address.replace('http', 'ws', 1)}/tasks/notifications",
@@ -52,7 +53,10 @@ def logins(demo: Demo) -> str:
 
 def _way_in(started: Started) -> list[str]:
     if started.is_new and started.demo is None:
-        return ["Nobody has an account yet. In another terminal:", f"  [cyan]{_program()} admin you@example.org[/cyan]"]
+        return [
+            "Nobody has an account yet. Open the pages and make one, or in another terminal:",
+            f"  [cyan]{_program()} admin you@example.org[/cyan]",
+        ]
     return []
 
 

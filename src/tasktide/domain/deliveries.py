@@ -39,7 +39,7 @@ class Mail(Struct, frozen=True, kw_only=True):
 def compose(delivery: Delivery, address: str, public_url: str = "") -> Mail:
     """The mail that tells a user of a notification, with a link to its task where it is known where people go."""
     told = delivery.notification
-    link = f"{public_url}/tasks/{told.task_id}" if public_url and told.task_id is not None else ""
+    link = f"{public_url}/app/tasks/{told.task_id}" if public_url and told.task_id is not None else ""
     subject = next((line for line in told.message.splitlines() if line.strip()), told.kind.value)
     return Mail(
         to=address,
