@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from support import make
 from support.engines import Engine, open_engine
 from tasktide.adapters.memory.push import MemoryPush
+from tasktide.domain import events
 from tasktide.domain.errors import Invalid, Unauthenticated, Unavailable
-from tasktide.domain.ids import NotificationId
+from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.times import later
 from tasktide.domain.users import Actor, Session
 from tasktide.ports.push import Message
-from tasktide.usecases.live import Live, LiveStream
+from tasktide.usecases.live import Feed, Live, LiveStream
 
 
 async def opened(engine: Engine, push: MemoryPush, after: int | None = None) -> tuple[Live, LiveStream, Actor]:
@@ -111,3 +112,43 @@ async def test_a_stream_ends_with_its_token_and_with_its_process(engine: Engine)
 async def opened_again(engine: Engine, push: MemoryPush) -> tuple[Live, LiveStream, Actor]:
     await engine.sessions.close("s")
     return await opened(engine, push)
+
+
+async def test_all_tasks_are_watched_and_a_gap_is_told(engine: Engine) -> None:
+    push = MemoryPush(buffer=3)
+    feed = Feed(push=push)
+    live, notices, actor = await opened(engine, push)
+    told = [events.created(events.ingested(make.task(number), "user:1", None)) for number in range(1, 6)]
+    await feed.announce(told)  # nobody watches
+    stream = await live.watch_all(actor)
+    await feed.announce(told[:2])
+    heard = await stream.read()
+    assert heard is not None
+    assert [(event.data.task.id, event.type) for event in heard] == [(1, "task.created"), (2, "task.created")]
+    await feed.announce(told)
+    assert await stream.read() is None, "five are more than its buffer holds"
+    await feed.announce(told[:1])
+    assert len(await stream.read() or ()) == 1
+    stream.close()
+    notices.close()
+    assert await push.listening(["tasks", "session:s"]) == frozenset()
+
+
+async def test_those_who_look_at_a_task_are_seen_until_they_leave_or_fall_silent(engine: Engine) -> None:
+    push = MemoryPush()
+    live, notices, ann = await opened(engine, push)
+    bob = msgspec.structs.replace(ann, user_id=UserId(2))
+    hers, his = await live.look(ann, TaskId(1)), await live.look(bob, TaskId(1))
+    async with asyncio.timeout(5):
+        assert await hers.read() == [2]
+        assert await his.read() == [1]
+        await his.close()
+        assert await hers.read() == []
+        his = await live.look(bob, TaskId(1))
+        assert await hers.read() == [2]
+        engine.clock.advance(60)
+        await hers.say("hello")  # of herself she hears nothing
+        assert await hers.read() == []
+    await hers.close()
+    await his.close()
+    notices.close()

@@ -91,6 +91,7 @@ class Worker(Consumer):
         ]
         ended = [
             self._spawn(self._claim()),
+            self._spawn(self._commit()),
             self._spawn(self._recover(orphans)),
             self._spawn(self._relieve()),
             self._spawn(self._extend()),
@@ -155,12 +156,11 @@ class Worker(Consumer):
             self._changed.set()
 
     async def _claim(self) -> None:
-        committed = 0
         while not self.stopping:
             # Those that have ended and wait to be stored take nobody's place.
             free = min(self._concurrency - self._executing, UNSTORED - self._unstored)
             taken = self._waiting.take(free, self._free) if free > 0 else []
-            if not taken and self._watermark.position == committed:
+            if not taken:
                 await self._wait()
                 continue
             began = time.perf_counter()
@@ -171,11 +171,19 @@ class Worker(Consumer):
             await self._claim_or_split(ready)
             # A second order for a job that ran here is looked at again when that may be over.
             await self._put_off(second, AGAIN_S)
-            if self._watermark.position != committed:
-                committed = self._watermark.position
-                await self.keep_trying(lambda: self.reader.commit(committed))  # noqa: B023 - awaited within the turn
+            self._changed.set()
             self._claimed.update(one.work.handler for one in ready)
             self.metrics.handled(self.name, len(ready), time.perf_counter() - began)
+
+    async def _commit(self) -> None:
+        """Say how far the orders are done with. No claim waits for it: what is said late is only read again."""
+        committed = 0
+        while not self.stopping:
+            if self._watermark.position == committed:
+                await self._wait()
+                continue
+            committed = self._watermark.position
+            await self.keep_trying(lambda: self.reader.commit(committed))  # noqa: B023 - awaited within the turn
 
     async def _claim_or_split(self, some: Sequence[Waiting]) -> None:
         if not some:

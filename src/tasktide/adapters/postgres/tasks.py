@@ -72,8 +72,16 @@ class PostgresTasks:
             first.setdefault(change.task_id, change)  # of two changes of one version, one can hold
         if not first:
             return frozenset()
-        applied = await self._shards.all(lambda database: self._commit(database, list(first.values())))
-        return frozenset(chain.from_iterable(applied))
+        databases = self._shards.databases
+        likely = self._shards.grouped(first.values(), _likely_home)
+        parts = await asyncio.gather(*(self._commit(databases[shard], some) for shard, some in likely.items()))
+        applied = frozenset(chain.from_iterable(parts))
+        # Those that are on their way to another shard, or have been overtaken by another change: look everywhere.
+        missed = [change for task_id, change in first.items() if task_id not in applied]
+        if not missed or len(databases) == 1:
+            return applied
+        found = await self._shards.all(lambda database: self._commit(database, missed))
+        return applied | frozenset(chain.from_iterable(found))
 
     async def get(self, task_ids: Collection[TaskId]) -> dict[TaskId, Task]:
         """See the port."""
@@ -154,6 +162,16 @@ class PostgresTasks:
 def home(task: Task) -> int:
     """What decides on which shard a task is: its performer, who wants to find it beside their others."""
     return task.performer_id or task.id
+
+
+def _likely_home(change: Change) -> int:
+    """What decided on which shard the task is, as it was before the change."""
+    event = change.event
+    after = event.data.task if change.after is None and event is not None else change.after
+    if after is None:
+        return change.task_id
+    before = event.data.changes.get("performer_id") if event is not None else None
+    return (after.performer_id if before is None else before[0]) or after.id
 
 
 def _insertion(entries: Sequence[Entry]) -> list[Any]:
