@@ -36,12 +36,12 @@ ABOUT = (
 TOKENS = ("--token", "1:nobody", "--token", "2:nobody")
 
 
-def drive(port: int, folder: Path, arguments: Sequence[str], seconds: float) -> dict[str, Any]:
+def drive(port: int, folder: Path, arguments: Sequence[str], seconds: float, **environment: str) -> dict[str, Any]:
     """One run of `tasktide load`, as its report; what it printed when it has none."""
     command = [TASKTIDE, "load", "--json", *arguments, "--seconds", str(seconds)]
     done = subprocess.run(
         command,
-        env=os.environ | {"TASKTIDE_DATA_DIR": str(folder), "PORT": str(port)},
+        env=os.environ | {"TASKTIDE_DATA_DIR": str(folder), "PORT": str(port)} | environment,
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,39 @@
+// BullMQ on Redis: `node main.mjs worker`, or `node main.mjs <seconds>` to submit. It counts what is done by itself.
+import { Queue, QueueEvents, Worker } from 'bullmq'
+
+const url = new URL(process.env.REDIS_URL)
+const connection = { host: url.hostname, port: Number(url.port), db: Number(url.pathname.slice(1) || 0), maxRetriesPerRequest: null }
+const PRODUCERS = 64
+
+if (process.argv[2] === 'worker') {
+  const work = async ({ data }) => `${[...data].reverse().join('')} (len=${data.length})`
+  const worker = new Worker('peers', work, { connection, concurrency: 100 })
+  await worker.waitUntilReady()
+  console.log('ready')
+} else {
+  const queue = new Queue('peers', { connection })
+  const events = new QueueEvents('peers', { connection })
+  await Promise.all([queue.waitUntilReady(), events.waitUntilReady()])
+  let done = 0
+  let last = Date.now()
+  events.on('completed', () => {
+    done += 1
+    last = Date.now()
+  })
+  const began = Date.now()
+  const until = began + Number(process.argv[2]) * 1000
+  let accepted = 0
+  const submit = async () => {
+    while (Date.now() < until) {
+      await queue.add('reverse', 'Hello world!', { attempts: 3 })
+      accepted += 1
+    }
+  }
+  await Promise.all(Array.from({ length: PRODUCERS }, submit))
+  const accepting = (Date.now() - began) / 1000
+  while (done < accepted && Date.now() - last < 60_000) await new Promise((resume) => setTimeout(resume, 5))
+  const finishing = (last - began) / 1000
+  console.log(JSON.stringify({ accepted, accepted_rate: accepted / accepting, done, done_rate: done / finishing }))
+  await queue.obliterate({ force: true })
+  process.exit(0)
+}
