@@ -15,7 +15,7 @@ import { useNavigate } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
 import { move, useEdit, usePeople, useTasks } from '../data'
-import type { TaskStatus } from '../gql/graphql'
+import type { TaskSort, TaskStatus } from '../gql/graphql'
 import type { Search } from '../router'
 import { type Listing, mayMove, type Row, STATUS_NAMES, STATUSES } from '../tasks'
 import { toast } from '../toasts'
@@ -35,7 +35,7 @@ import { Filters, filterOf, useSearchOf } from '../ui/filters'
 import { Icon } from '../ui/icons'
 
 export function Board() {
-  const [search] = useSearchOf('/board')
+  const [search, setSearch] = useSearchOf('/board')
   const [dragged, setDragged] = useState<Row | null>(null)
   const edit = useEdit().mutate
   const sensors = useSensors(
@@ -61,7 +61,26 @@ export function Board() {
   return (
     <>
       <PageHead title="Board">
-        <Filters path="/board" />
+        <Filters path="/board">
+          <select
+            aria-label="Order"
+            className="field !w-32"
+            value={search.sort ?? 'CREATED_AT'}
+            onChange={(event) => {
+              const sort = event.target.value as TaskSort
+              // What is due soonest comes first, and so do the newest, the latest changed and the most urgent.
+              setSearch({
+                sort: sort === 'CREATED_AT' ? undefined : sort,
+                up: sort === 'DUE_AT' || undefined,
+              })
+            }}
+          >
+            <option value="CREATED_AT">Newest</option>
+            <option value="UPDATED_AT">Last changed</option>
+            <option value="PRIORITY">Priority</option>
+            <option value="DUE_AT">Due</option>
+          </select>
+        </Filters>
       </PageHead>
       <DndContext
         sensors={sensors}
@@ -94,7 +113,7 @@ function Column({
   put: (task: Row, status: TaskStatus) => void
 }) {
   const listing = useMemo<Listing>(
-    () => ({ filter: filterOf(search, [status]), sort: search.sort ?? 'UPDATED_AT', descending: !search.up }),
+    () => ({ filter: filterOf(search, [status]), sort: search.sort ?? 'CREATED_AT', descending: !search.up }),
     [search, status],
   )
   const list = useTasks(listing)
