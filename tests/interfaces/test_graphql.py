@@ -16,6 +16,7 @@ from support.graphql import PROTOCOL, ask, raw, refused, socket
 from support.server import PASSWORD, Person, serving
 from tasktide.adapters.sqlite.tasks import SqliteTasks
 from tasktide.adapters.sqlite.users import SqliteUsers
+from tasktide.domain.rates import parse_tiers
 from tasktide.interfaces.graphql.schema import sdl
 
 CREATE = "mutation ($input: NewTaskInput!) { createTask(input: $input) { id } }"
@@ -309,11 +310,11 @@ def test_many_are_created_and_changed_at_once(ann: Person, bob: Person) -> None:
     ("query", "words"),
     [
         ("{ tasks { nodes { creator { id } } } " + "".join(f"a{n}: me {{ id }} " for n in range(60)) + "}", "aliases"),
-        ("{ tasks(first: 200) { nodes { history(first: 200) { nodes { id } } } } }", "fields, more than"),
+        ("{ tasks(first: 200) { nodes { history(first: 200) { nodes { id } } } } }", "for more than"),
         ("query { " + "me { id } " * 2_000 + "}", "token"),
         (
             "{ a: notifications { " + "nodes { task { history { nodes { user { id } } } } } " * 40 + "} }",
-            "fields, more",
+            "for more than",
         ),
     ],
     ids=["aliases", "cost", "tokens", "nested pages"],
@@ -339,12 +340,29 @@ def test_introspection_is_a_setting(tmp_path: Path, ann: Person) -> None:
 
 
 def test_odd_requests_are_answered(ann: Person) -> None:
-    for body, kind in ((b"{", "application/json"), (b"[]", "application/json"), (b'{"query": 7}', "application/json"),
-                       (b"\xff\xfe", "application/json"), (b"query=x", "text/plain")):  # fmt: skip
+    bodies = [
+        b"{",
+        b"[]",
+        b"null",
+        b"1",
+        b'"x"',
+        b"",
+        b'{"query": 7}',
+        b"\xff\xfe",
+        b"[" * 50_000,
+        b'{"query":"\\ud800"}',
+    ]
+    for body, kind in [*((body, "application/json") for body in bodies), (b"query=x", "text/plain")]:
         answer = ann.http.post("/graphql", content=body, headers={"content-type": kind})
         assert 400 <= answer.status_code < 500, (body, answer.text)
     assert refused(ann.http, "{ task(id: 1e400) { id } }")["code"] == "malformed"
     assert ask(ann.http, '{ task(id: "0") { id } user(id: "x") { id } }') == {"task": None, "user": None}
+    nan = b'{"query": "mutation ($p: JSON) { createTask(input: {payload: $p}) { id } }", "variables": {"p": NaN}}'
+    assert ann.http.post("/graphql", content=nan, headers={"content-type": "application/json"}).status_code == 400
+    assert ann.http.put("/graphql").headers["allow"] == "GET, POST"
+    assert ann.http.put("/graphql").json()["code"] == "method_not_allowed"
+    assert "WebSocket" in raw(ann.http, "subscription { taskEvents { __typename } }")["errors"][0]["message"]
+    assert refused(ann.http, "{ me { ...UserFields } }")["code"] == "malformed"
     huge = ann.http.post("/graphql", json={"query": "{ me { id } }", "variables": {"x": "y" * 2_000_000}})
     assert huge.status_code == 413
 
@@ -455,6 +473,144 @@ def test_those_who_look_at_a_task_see_each_other(ann: Person, bob: Person) -> No
             assert his.next() == [{"id": str(ann.id)}]
             assert hers.next() == [{"id": str(bob.id)}]
         assert hers.next() == [], "he has left"
+
+
+def doubling(levels: int, end: str) -> str:
+    """A document that is walked twice as long for each level, by whoever does not remember."""
+    parts = [f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(levels)]
+    return "{ ...F0 } " + " ".join(parts) + f" fragment F{levels} on Query {{ {end} }}"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        doubling(40, "me { id }"),
+        doubling(40, "...F0"),
+        doubling(40, "me { id }").replace("{ ...F0 }", "query A { __typename } query B { ...F0 }", 1),
+        doubling(40, "me { id }").replace("{ ...F0 }", "{ __typename }", 1),
+    ],
+    ids=["leaf", "cycle", "another operation", "never spread"],
+)
+def test_a_document_cannot_keep_the_server_busy(anonymous: httpx.Client, document: str) -> None:
+    body = {"query": document, "operationName": "A" if "query A" in document else None}
+    began = time.monotonic()
+    answer = anonymous.post("/graphql", json=body)
+    assert time.monotonic() - began < 2
+    assert answer.json()["errors"][0]["extensions"]["code"] in {"too_costly", "malformed"}
+
+
+@pytest.mark.parametrize("number", ["$n: Int! = 200", "$n: Int!"])
+def test_a_cost_is_not_hidden_in_variables(ann: Person, number: str) -> None:
+    query = f"query ({number}) {{ tasks(first: $n) {{ nodes {{ history(first: $n) {{ nodes {{ id }} }} }} }} }}"
+    given = {} if "=" in number else {"n": 200.0}
+    assert refused(ann.http, query, **given)["code"] == "too_costly"
+    many = "mutation ($ids: [ID!]!) { cancelTasks(ids: $ids) { task { history(first: 200) { nodes { id type } } } } }"
+    assert refused(ann.http, many, ids=[str(n) for n in range(1, 201)])["code"] == "too_costly"
+    digits = "{ tasks(first: %s) { totalCount } }" % ("9" * 5_000)
+    assert refused(ann.http, digits)["code"] != "internal"
+
+
+def test_limits_hold_for_all_fields_of_an_operation_together(ann: Person) -> None:
+    ids = [str(n) for n in range(1, 121)]
+    two = "mutation ($ids: [ID!]!) { a: cancelTasks(ids: $ids) { code } b: cancelTasks(ids: $ids) { code } }"
+    assert refused(ann.http, two, ids=ids)["errors"][0]["field"] == "ids"
+    for empty in ("createTasks(inputs: []) { ids }", "sendNotifications(inputs: [])", "cancelTasks(ids: []) { code }"):
+        assert refused(ann.http, f"mutation {{ {empty} }}")["code"] in {"invalid", "forbidden"}
+
+
+def test_cookies_of_others_are_read_past(address: str, ann: Person) -> None:
+    for others in ('prefs={"a":1}', "flag", "a=b c", "a=é", "a b=c", "tasktide_sessions=x"):
+        cookie = f"{others}; tasktide_session={ann.token}".encode("latin-1")
+        headers = {b"x-csrf-protection": b"1", b"cookie": cookie}
+        answer = httpx.post(f"{address}/graphql", json={"query": "{ me { id } }"}, headers=headers)
+        assert answer.json()["data"]["me"] == {"id": str(ann.id)}, others
+
+
+def test_another_origin_that_may_call_the_api_does_not_get_the_cookie(tmp_path: Path) -> None:
+    with serving(tmp_path, cors_origins=("http://other.example",)) as address:
+        person = Person(address, "ann")
+        cookie = {"cookie": f"tasktide_session={person.token}"}
+        where = address.replace("http", "ws") + "/graphql"
+        elsewhere = Origin("http://other.example")
+        with connect(where, subprotocols=[PROTOCOL], additional_headers=cookie, origin=elsewhere) as other:
+            other.send('{"type": "connection_init"}')
+            with pytest.raises(ConnectionClosed):
+                other.recv(timeout=10)
+        person.close()
+
+
+def test_a_socket_is_asked_anew_who_it_is(admin: Person, ann: Person) -> None:
+    role = "mutation ($id: ID!, $role: Role!) { setRole(userId: $id, role: $role) { role } }"
+    assert ask(admin.http, role, id=str(ann.id), role="ADMIN")
+    with socket(ann) as live:
+        live.subscribe("{ stats { status } }")
+        assert live.next() == {"status": "ok"}
+        assert live.receive()["type"] == "complete"
+        assert ask(admin.http, role, id=str(ann.id), role="MEMBER")
+        live.subscribe("{ stats { status } }", "2")
+        assert live.failure()["code"] == "forbidden"
+        assert live.receive()["type"] == "complete"
+        ann.http.post("/auth/logout")
+        live.subscribe('mutation { createTask(input: {title: "x"}) { id } }', "3")
+        assert live.failure()["code"] == "session_ended"
+
+
+def test_a_socket_that_asks_too_often_is_told_so(tmp_path: Path) -> None:
+    with serving(tmp_path, rate_limiting=True, rate_signed_in=parse_tiers("6/60s")) as address:
+        person = Person(address, "ann")
+        codes = []
+        with socket(person) as live:
+            for number in range(8):
+                live.subscribe("{ me { id } }", str(number))
+                message = live.receive()
+                if message["type"] == "next":
+                    assert live.receive()["type"] == "complete"
+                else:
+                    codes.append(message["payload"][0]["extensions"]["code"])
+        person.close()
+        assert codes
+        assert set(codes) == {"rate_limited"}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "null",
+        "1",
+        "[]",
+        '{"id":[1],"type":"subscribe"}',
+        '{"id":"1","type":"subscribe"}',
+        '{"id":"1","type":"subscribe","payload":{"query":5}}',
+        "{" * 20_000,
+    ],
+)
+def test_odd_frames_close_the_socket_with_a_word(ann: Person, frame: str) -> None:
+    with connect(ann.address.replace("http", "ws") + "/graphql", subprotocols=[PROTOCOL]) as connection:
+        connection.send(json.dumps({"type": "connection_init", "payload": {"token": ann.token}}))
+        connection.recv(timeout=10)
+        connection.send(frame)
+        with pytest.raises(ConnectionClosed) as closed:
+            connection.recv(timeout=10)
+        assert closed.value.rcvd
+        assert closed.value.rcvd.code == 4400
+
+
+def test_a_cookie_is_not_set_over_a_socket(ann: Person) -> None:
+    with socket(ann) as live:
+        live.subscribe(f'mutation {{ signIn(email: "{ann.email}", password: "{PASSWORD}", cookie: true) {{ token }} }}')
+        assert live.failure()["code"] == "invalid"
+
+
+def test_only_events_that_concern_the_filter_come(ann: Person, bob: Person) -> None:
+    with socket(ann) as live:
+        query = "subscription ($q: TaskFilterInput) { taskEvents(filter: $q) { ... on TaskEvent { task { id } } } }"
+        live.subscribe(query, q={"performerId": str(bob.id), "statuses": ["DONE"]})
+        time.sleep(0.3)
+        other = ann.submit(title="nobody's")
+        ann.http.patch(f"/tasks/{other['id']}", json={"status": "in_progress"})
+        mine = ann.submit(title="bob's", performer_id=bob.id)
+        ann.http.patch(f"/tasks/{mine['id']}", json={"status": "done"})
+        assert live.next() == {"task": {"id": str(mine["id"])}}
 
 
 def test_logging_out_ends_what_is_watched(address: str, ann: Person) -> None:

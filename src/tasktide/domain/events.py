@@ -187,6 +187,16 @@ def deleted(task: Task, actor: str, now: Timestamp, traceparent: str | None = No
     return _task_event("task.deleted", last, {}, actor, traceparent)
 
 
+def before(event: TaskEvent) -> Task:
+    """The task as it was before an event, its payload and result aside; where it was not, as it is."""
+    was = {
+        field: msgspec.convert(change[0], _FIELD_TYPES[field])
+        for field, change in event.data.changes.items()
+        if _FIELD_TYPES.get(field, Raw) is not Raw
+    }
+    return msgspec.structs.replace(event.data.task, **was)
+
+
 def work(task: Task, now: Timestamp) -> TaskWork:
     """The order to run a job's next attempt."""
     attempt = task.attempts + 1
@@ -215,6 +225,7 @@ def planned(plan: Planned, actor: str, now: Timestamp) -> NotificationPlanned:
     return NotificationPlanned(id=event_id, subject=f"user/{plan.user_id}", time=now, actor=actor, data=plan)
 
 
+_FIELD_TYPES = {field.name: field.type for field in msgspec.structs.fields(Task)}
 _BY_STATUS: dict[Status, TaskEventType] = {
     Status.PENDING: "task.updated",
     Status.IN_PROGRESS: "task.started",

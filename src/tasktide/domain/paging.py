@@ -48,20 +48,6 @@ class TaskFilter(Struct, frozen=True, kw_only=True):
     due_before: Timestamp | None = None
     updated_after: Timestamp | None = None
 
-    def fields(self) -> frozenset[str]:
-        """The fields of a task that decide whether it matches."""
-        named = {
-            "performer_id": self.performer_id,
-            "observer_ids": self.observer_id,
-            "status": self.statuses or None,
-            "handler": self.handler if self.job is None else self.job,
-            "labels": self.label,
-            "title": self.q,
-            "description": self.q,
-            "due_at": self.due_before,
-        }
-        return frozenset(field for field, wanted in named.items() if wanted is not None)
-
     def matches(self, task: Task) -> bool:
         """Whether a task meets all the conditions, as the stores decide it."""
         wanted = (

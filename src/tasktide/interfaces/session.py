@@ -6,7 +6,6 @@ header that no page of another origin can add without being asked first (CORS), 
 """
 
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Protocol
 
 from tasktide.interfaces.protocol import Scope
@@ -30,11 +29,12 @@ def token(headers: Mapping[bytes, bytes]) -> str | None:
     given = headers.get(b"cookie")
     if given is None or len(given) > COOKIES_LENGTH:
         return None
-    try:
-        found = SimpleCookie(given.decode("latin-1")).get(COOKIE)
-    except CookieError:
-        return None
-    return found.value if found is not None and found.value else None
+    # Not http.cookies: it stops reading at the first cookie that it does not like, which may be anybody's.
+    for cookie in given.decode("latin-1").split(";"):
+        name, _, value = cookie.partition("=")
+        if name.strip() == COOKIE:
+            return value.strip() or None
+    return None
 
 
 def give(scope: Scope, headers: ResponseHeaders, signed: str, expires_in_s: int) -> None:

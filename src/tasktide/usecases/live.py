@@ -191,6 +191,8 @@ class Viewers:
     async def _take(self, said: tuple[UserId, str]) -> None:
         who, word = said
         if who == self._listener.actor.user_id:
+            if word == "bye":  # another window of the same user was closed; this one looks on
+                await self.say("here")
             return
         if word == "bye":
             self._seen.pop(who, None)
@@ -250,8 +252,13 @@ class Live:
     async def look(self, actor: Actor, task_id: TaskId) -> Viewers:
         """Say that the actor looks at a task, and hear who else does."""
         channel = f"viewers:{task_id}"
-        viewers = Viewers(await self._checked(actor, channel), self._push, self._clock, channel)
-        await viewers.say("hello")
+        listener = await self._checked(actor, channel)
+        viewers = Viewers(listener, self._push, self._clock, channel)
+        try:
+            await viewers.say("hello")
+        except BaseException:
+            listener.close()
+            raise
         return viewers
 
     async def _checked(self, actor: Actor, channel: str) -> Listener:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from tasktide.domain.errors import invalid
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.tasks import Task
 from tasktide.domain.users import Actor, User
@@ -28,15 +29,27 @@ class Context:
     response: Any
     # Of a socket: what its first message carried.
     connection_params: Any = None
+    _items: int = field(init=False, default=0)
     _has_signed_in: bool = field(init=False, default=False)
     users: DataLoader[UserId, User | None] = field(init=False)
     tasks: DataLoader[TaskId, Task | None] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """A new operation: nothing looked up, nothing made."""
+        self._items = 0
         self.forget()
 
+    def spend(self, field: str, items: int, most: int) -> None:
+        """Count what an operation makes or changes, over all of its fields; Invalid when it is none or too many."""
+        self._items += items
+        if not items or self._items > most:
+            raise invalid(field, f"must be 1 to {most} items, of one operation together")
+
     def forget(self) -> None:
-        """Look everything up anew: an operation after a change, or the next event of a subscription."""
+        """Look everything up anew: after a change, or for the next event of a subscription."""
         self.users = DataLoader(_each(self.platform.users.get_many), cache=True)
         self.tasks = DataLoader(_each(self.platform.tasks.get_many), cache=True)
 
@@ -44,6 +57,10 @@ class Context:
     def actor(self) -> Actor:
         """Who asks; Unauthenticated when nobody is signed in."""
         return actors.required(self.scope)
+
+    async def recheck(self) -> None:
+        """Find out anew who is behind the token of a socket: the session may be over, the role another one."""
+        self.scope["actor"] = await actors.resolve_token(self.platform.users, self.scope["token"])
 
     @property
     def traceparent(self) -> str | None:

@@ -8,7 +8,7 @@ import strawberry
 from strawberry import ID
 
 from tasktide.domain import events
-from tasktide.domain.errors import FieldError, Invalid, TasktideError
+from tasktide.domain.errors import FieldError, Invalid, TasktideError, invalid
 from tasktide.domain.fields import NewTask
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.replies import Reply, Reserved
@@ -62,6 +62,8 @@ class Mutation:
         password: str,
         cookie: bool = False,
     ) -> SignedIn:
+        if cookie and info.context.is_socket:
+            raise invalid("cookie", "can only be set over HTTP")
         await info.context.admit_sign_in()
         signed = await info.context.platform.users.login(email, password)
         user = (await info.context.platform.users.get(signed.id)).user
@@ -87,6 +89,7 @@ class Mutation:
         account = await info.context.platform.users.change_me(
             info.context.actor, name=name, password=password, current_password=current_password
         )
+        info.context.forget()
         return UserType.of(account.user)
 
     @strawberry.mutation(description="Make somebody an admin or a member. For admins.")
@@ -116,9 +119,7 @@ class Mutation:
         self, info: Info, inputs: list[NewTaskInput], idempotency_key: str | None = None
     ) -> Accepted:
         context = info.context
-        most = context.platform.limits.batch_items
-        if len(inputs) > most:
-            raise Invalid([FieldError("inputs", f"must be at most {most} tasks")])
+        context.spend("inputs", len(inputs), context.platform.limits.batch_items)
         drafts, faults = _drafts(inputs)
 
         async def work(reserved: Reserved | None) -> list[int]:
@@ -148,7 +149,7 @@ class Mutation:
 
     @strawberry.mutation(description="Set the same fields of many tasks; each tells how it went.")
     async def update_tasks(self, info: Info, ids: list[ID], input: TaskInput) -> list[ChangeOutcome]:
-        return await _each(ids, lambda one: _change(info, one, input, None, replace=False))
+        return await _each(info, ids, lambda one: _change(info, one, input, None, replace=False))
 
     @strawberry.mutation(description="Remove a task. For its creator and admins.")
     async def delete_task(self, info: Info, id: ID, if_version: int | None = None) -> bool:
@@ -157,7 +158,7 @@ class Mutation:
 
     @strawberry.mutation(description="Remove many tasks; each tells how it went.")
     async def delete_tasks(self, info: Info, ids: list[ID]) -> list[ChangeOutcome]:
-        return await _each(ids, lambda one: _delete(info, one, None))
+        return await _each(info, ids, lambda one: _delete(info, one, None))
 
     @strawberry.mutation(description="Begin anew with a failed or cancelled task.")
     async def retry_task(self, info: Info, id: ID) -> TaskType:
@@ -165,7 +166,7 @@ class Mutation:
 
     @strawberry.mutation(description="Begin anew with many; each tells how it went.")
     async def retry_tasks(self, info: Info, ids: list[ID]) -> list[ChangeOutcome]:
-        return await _each(ids, lambda one: _retry(info, one))
+        return await _each(info, ids, lambda one: _retry(info, one))
 
     @strawberry.mutation(description="Give an open task up; a running handler is stopped.")
     async def cancel_task(self, info: Info, id: ID) -> TaskType:
@@ -173,7 +174,7 @@ class Mutation:
 
     @strawberry.mutation(description="Give many up; each tells how it went.")
     async def cancel_tasks(self, info: Info, ids: list[ID]) -> list[ChangeOutcome]:
-        return await _each(ids, lambda one: _cancel(info, one))
+        return await _each(info, ids, lambda one: _cancel(info, one))
 
     @strawberry.mutation(description="Mark one notification of mine as read.")
     async def read_notification(self, info: Info, id: ID) -> NotificationType:
@@ -201,9 +202,7 @@ class Mutation:
         self, info: Info, inputs: list[MessageInput], idempotency_key: str | None = None
     ) -> int:
         context = info.context
-        most = context.platform.limits.batch_items
-        if len(inputs) > most:
-            raise Invalid([FieldError("inputs", f"must be at most {most} notifications")])
+        context.spend("inputs", len(inputs), context.platform.limits.batch_items)
         messages = [one.direct() for one in inputs]
         desk = context.platform.notifications
 
@@ -269,9 +268,8 @@ async def _cancel(info: Info, word: ID) -> Task:
     )
 
 
-async def _each(ids: list[ID], change: Callable[[ID], Awaitable[Task | None]]) -> list[ChangeOutcome]:
-    if len(ids) > MOST_AT_ONCE:
-        raise Invalid([FieldError("ids", f"must be at most {MOST_AT_ONCE} tasks")])
+async def _each(info: Info, ids: list[ID], change: Callable[[ID], Awaitable[Task | None]]) -> list[ChangeOutcome]:
+    info.context.spend("ids", len(ids), MOST_AT_ONCE)
     outcomes = []
     for one in dict.fromkeys(ids):
         try:

@@ -27,15 +27,20 @@ from tasktide.interfaces.graphql.subscriptions import Subscription
 
 
 class Admitted(SchemaExtension):
-    """Counts each operation of a socket as a request; those over HTTP were counted at the gate."""
+    """Asks for each operation of a socket who it is and whether it may come in, as the gate does for each request."""
 
     async def on_operation(self) -> AsyncIterator[None]:
         """Before anything is read."""
         context = self.execution_context.context
         if isinstance(context, Context):
+            context.begin()
             if context.is_socket:
-                await context.admit(context.actor)
-            context.forget()
+                try:
+                    await context.recheck()
+                    await context.admit(context.actor)
+                except TasktideError as refused:
+                    told = GraphQLError(refused.detail, original_error=refused)
+                    self.execution_context.pre_execution_errors = [told]
         yield
 
 
@@ -50,7 +55,7 @@ class Schema(strawberry.Schema):
             cause = error.original_error
             if isinstance(cause, TasktideError):
                 error.extensions = _extensions(cause) | {"trace_id": trace_id}
-            elif cause is None or isinstance(cause, GraphQLError):
+            elif cause is None or isinstance(cause, GraphQLError) or _is_endless_number(cause):
                 error.extensions = {"code": "malformed"} | (error.extensions or {}) | {"trace_id": trace_id}
             else:
                 structlog.get_logger("gateway").error("operation failed", trace_id=trace_id, exc_info=cause)
@@ -94,6 +99,11 @@ class _Aliases(MaxAliasesLimiter):
 class _Tokens(MaxTokensLimiter):
     def __init__(self) -> None:
         super().__init__(max_token_count=limits.TOKENS)
+
+
+def _is_endless_number(cause: BaseException) -> bool:
+    """Whether Python refused to read an integer of thousands of digits: a literal of the client."""
+    return isinstance(cause, ValueError) and "integer string conversion" in str(cause)
 
 
 def _extensions(error: TasktideError) -> dict[str, object]:

@@ -7,7 +7,7 @@ import strawberry
 from strawberry import ID
 
 from tasktide.domain.errors import NotFound
-from tasktide.domain.events import TaskEvent
+from tasktide.domain.events import TaskEvent, before
 from tasktide.domain.ids import TaskId
 from tasktide.domain.notifications import Notification
 from tasktide.domain.paging import TaskFilter
@@ -100,5 +100,5 @@ class Subscription:
 
 
 def _concerns(wanted: TaskFilter, event: TaskEvent) -> bool:
-    """Whether the task matches after the event, or may have matched before it."""
-    return wanted.matches(event.data.task) or bool(event.data.changes.keys() & wanted.fields())
+    """Whether the task matches after the event, or did before it."""
+    return wanted.matches(event.data.task) or wanted.matches(before(event))

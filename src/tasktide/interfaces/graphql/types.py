@@ -9,7 +9,7 @@ from strawberry import ID, Private
 
 from tasktide.domain import access, paging
 from tasktide.domain.access import Action
-from tasktide.domain.errors import Forbidden
+from tasktide.domain.errors import Forbidden, NotFound
 from tasktide.domain.events import TaskEvent
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.letters import DeadLetter
@@ -176,7 +176,11 @@ class TaskType:
     async def history(
         self, info: Info, first: int = paging.DEFAULT_LIMIT, after: str | None = None
     ) -> Connection[HistoryEvent]:
-        page = await info.context.platform.tasks.history(self.task.id, after, paging.check_limit(first))
+        limit = paging.check_limit(first)
+        try:
+            page = await info.context.platform.tasks.history(self.task.id, after, limit)
+        except NotFound:  # deleted meanwhile
+            return connection([], has_more=False)
         order = f"history.{self.task.id}"
         found = [HistoryEvent.of(raw) for raw in page.items]
         edges = [Edge(node=one, cursor=paging.encode(Cursor(order, one.version, self.task.id))) for one in found]
