@@ -290,3 +290,104 @@ def test_a_first_visit_loads_little_and_is_soon_usable(open_page: Open, ann: Per
         "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('.js')).map((e) => e.encodedBodySize)"
     )
     assert 0 < sum(scripts) < 200_000, scripts
+
+
+def counted(page: Page) -> dict[str, int]:
+    heads = page.locator("section h2").all_inner_texts()
+    return {name: int(number.replace(",", "")) for name, number in (head.split("\n") for head in heads)}
+
+
+def test_counts_are_those_of_the_server_after_every_change(open_page: Open, ann: Person) -> None:
+    label = f"counted{time.time_ns()}"
+    tasks = [ann.submit(title=f"count {n}", labels=[label])["id"] for n in range(4)]
+    page = open_page(ann, f"/app/board?label={label}")
+    expect(column(page, "To do").get_by_role("heading")).to_contain_text("4")
+    drag(page, card(page, "count 1"), column(page, "In progress"))
+    expect(column(page, "In progress").get_by_role("button", name="count 1")).to_be_visible()
+    ann.http.patch(f"/tasks/{tasks[2]}", json={"status": "done"})
+    expect(column(page, "Done").get_by_role("button", name="count 2")).to_be_visible()
+    ann.http.delete(f"/tasks/{tasks[3]}")
+    expect(card(page, "count 3")).to_be_hidden()
+    page.wait_for_timeout(1_500)
+    assert counted(page) == {"To do": 1, "In progress": 1, "Done": 1, "Failed": 0, "Cancelled": 0}
+
+
+def test_what_is_typed_survives_changes_of_other_fields_and_a_server_that_is_away(
+    open_page: Open, program: Program, ann: Person, bob: Person
+) -> None:
+    task = ann.submit(title="Typed into", performer_id=bob.id)
+    page = open_page(ann, f"/app/tasks/{task['id']}")
+    text = page.get_by_label("Description")
+    text.click()
+    text.fill("Hours of thought")
+    bob.http.patch(f"/tasks/{task['id']}", json={"priority": 7})
+    expect(page.get_by_label("Priority")).to_have_value("7")
+    text.blur()
+    eventually(lambda: ann.task(task["id"])["description"] == "Hours of thought")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    program.kill()
+    text.fill("Hours more")
+    text.blur()
+    expect(page.get_by_text("cannot be reached").first).to_be_visible()
+    expect(text).to_have_value("Hours more")
+    program.start()
+    expect(page.get_by_text("Connected again").first).to_be_visible(timeout=20_000)
+    text.click()
+    text.blur()
+    eventually(lambda: ann.task(task["id"])["description"] == "Hours more")
+
+
+def test_leaving_in_the_middle_of_typing_keeps_what_was_typed(open_page: Open, ann: Person) -> None:
+    task = ann.submit(title="Left")
+    page = open_page(ann)
+    card(page, "Left").first.click()
+    page.get_by_label("Description").fill("unfinished")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Board")).to_be_visible()
+    eventually(lambda: ann.task(task["id"])["description"] == "unfinished")
+
+
+def test_a_storm_of_events_leaves_the_page_usable(open_page: Open, ann: Person) -> None:
+    page = open_page(ann)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.wait_for_timeout(700)
+    before = counted(page)["To do"]
+    for _ in range(10):
+        ann.http.post("/tasks/batch", json=[{"title": f"storm {n}"} for n in range(300)])
+        page.wait_for_timeout(200)
+    began = time.monotonic()
+    page.get_by_role("link", name="Settings").click()
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    assert time.monotonic() - began < 3
+    page.get_by_role("link", name="Board").click()
+    eventually(lambda: counted(page)["To do"] == before + 3_000)
+
+
+def test_a_session_that_ended_while_away_leads_to_the_sign_in(open_page: Open, program: Program, ann: Person) -> None:
+    page = open_page(ann)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    program.kill()
+    expect(page.get_by_text("The connection is lost.")).to_be_visible()
+    page.context.clear_cookies()
+    program.start()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=20_000)
+
+
+def test_a_swipe_scrolls_and_does_not_lift_a_card(open_page: Open, ann: Person) -> None:
+    label = f"swipe{time.time_ns()}"
+    ann.http.post("/tasks/batch", json=[{"title": f"swiped {n}", "labels": [label]} for n in range(40)])
+    phone = {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True}
+    page = open_page(ann, f"/app/board?label={label}", **phone)
+    expect(page.locator("article").nth(3)).to_be_visible()
+    touch = page.context.new_cdp_session(page)
+
+    def at(y: int) -> list[dict[str, int]]:
+        return [{"x": 180, "y": y}]
+
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at(600)})
+    for y in range(580, 300, -40):
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": at(y)})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_timeout(300)
+    assert column(page, "To do").locator("ul").evaluate("list => list.parentElement.scrollTop") > 50
+    assert {task["status"] for task in ann.http.get("/tasks", params={"label": label}).json()["items"]} == {"pending"}

@@ -20,7 +20,8 @@ export class ApiError extends Error {
   }
 }
 
-const SIGNED_OUT = new Set([
+/** The codes that say that nobody is signed in. */
+export const SIGNED_OUT = new Set([
   'token_missing',
   'session_ended',
   'token_expired',
@@ -73,13 +74,32 @@ export async function request<Result, Variables>(
   return body.data as Result
 }
 
-/** A socket that is opened with the first subscription; whoever subscribes comes back by itself. */
-export function openSocket(opened: () => void, closed: () => void): Client {
+const PONG_MS = 5_000
+// How the server closes a socket whose token does not hold.
+const REFUSED = new Set([4401, 4403])
+
+/** A socket that is opened with the first subscription. Whoever subscribes comes back by itself. */
+export function openSocket(opened: () => void, closed: (isRefused: boolean) => void): Client {
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
-  return createClient({
+  let silent: ReturnType<typeof setTimeout> | undefined
+  const client = createClient({
     url: `${scheme}://${location.host}/graphql`,
     retryAttempts: 0,
     keepAlive: 10_000,
-    on: { connected: opened, closed },
+    on: {
+      connected: opened,
+      closed: (event) => {
+        clearTimeout(silent)
+        closed(event instanceof CloseEvent && REFUSED.has(event.code))
+      },
+      // A line that swallows everything (a sleep, another network) is not closed by anybody.
+      ping: (isReceived) => {
+        if (!isReceived) silent = setTimeout(() => client.terminate(), PONG_MS)
+      },
+      pong: (isReceived) => {
+        if (isReceived) clearTimeout(silent)
+      },
+    },
   })
+  return client
 }

@@ -1,6 +1,6 @@
 // A new task or a new job, from anywhere (`c`).
 import { useNavigate } from '@tanstack/react-router'
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useRef, useState } from 'react'
 import { request } from './api'
 import { applyEvent, explain, useMe, usePeople } from './data'
 import { CREATE } from './documents'
@@ -17,8 +17,8 @@ export default function Create({ onClose }: { onClose: () => void }) {
   const [performer, setPerformer] = useState<string | null>(null)
   const [problem, setProblem] = useState('')
   const [isBusy, setIsBusy] = useState(false)
-  // The same key until it has worked: a lost answer makes no second task.
-  const [key] = useState(() => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`)
+  // The same key for the same input until it has worked: a lost answer makes no second task.
+  const tried = useRef({ input: '', key: '' })
 
   async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault()
@@ -32,19 +32,29 @@ export default function Create({ onClose }: { onClose: () => void }) {
         .split(',')
         .map((one) => one.trim())
         .filter(Boolean)
-    if (text('due')) input.dueAt = new Date(text('due')).toISOString()
+    if (text('due')) {
+      const due = new Date(text('due'))
+      if (Number.isNaN(due.getTime()) || due.getFullYear() > 9999) {
+        setProblem('That is no time to be due.')
+        return
+      }
+      input.dueAt = due.toISOString()
+    }
     if (isJob) {
       input.handler = text('handler')
       try {
-        input.payload = text('payload') ? JSON.parse(text('payload')) : null
-      } catch {
-        setProblem('The payload is not JSON: text needs "quotation marks".')
+        input.payload = text('payload') ? JSON.parse(text('payload'), exact) : null
+      } catch (error) {
+        const isOurs = error instanceof RangeError
+        setProblem(isOurs ? error.message : 'The payload is not JSON: text needs "quotation marks".')
         return
       }
     }
     setIsBusy(true)
+    const said = JSON.stringify(input)
+    if (tried.current.input !== said) tried.current = { input: said, key: newKey() }
     try {
-      const { createTask: task } = await request(CREATE, { input, key })
+      const { createTask: task } = await request(CREATE, { input, key: tried.current.key })
       applyEvent({ type: 'task.created', task, changes: [] })
       toast(`“${task.title}” was created.`, 'good')
       onClose()
@@ -56,7 +66,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
   }
 
   return (
-    <Modal title={isJob ? 'New job' : 'New task'} open onClose={onClose} wide>
+    <Modal title={isJob ? 'New job' : 'New task'} open onClose={onClose} wide keepsText>
       <form onSubmit={submit} className="flex flex-col gap-3">
         <input
           name="title"
@@ -141,4 +151,16 @@ export default function Create({ onClose }: { onClose: () => void }) {
       </form>
     </Modal>
   )
+}
+
+const newKey = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
+
+/** Refuses whole numbers that a browser would change silently. */
+function exact(_name: string, value: unknown): unknown {
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new RangeError(
+      'A number in the payload is too large for a browser: send it as text, or over the API.',
+    )
+  }
+  return value
 }

@@ -31,7 +31,7 @@ import {
   type Row,
   type TaskEvent,
 } from './tasks'
-import { toast } from './toasts'
+import { clearToasts, toast } from './toasts'
 
 export type Person = UsersQuery['users']['nodes'][number]
 export type FullTask = NonNullable<OneTaskQuery['task']>
@@ -39,7 +39,11 @@ export type InboxPage = InboxQuery['notifications']
 export type Notice = InboxPage['nodes'][number]
 
 const PAGE = 50
-const REMEMBERED = 2_000
+const MOST_PAGE = 100
+const OUTGROWN = 500
+const REMEMBERED = 5_000
+const GATHER_MS = 100
+const REFRESH_MS = 1_000
 
 export const client = new QueryClient({
   defaultOptions: {
@@ -54,13 +58,21 @@ export const client = new QueryClient({
   },
 })
 
-/** The newest snapshots that events brought: an answer that was on its way meanwhile must not undo them. */
+/** The newest snapshots that the server told of (null: deleted): what comes later and is older must not undo them. */
 const latest = new Map<string, Row | null>()
+/** The tasks as the lists were last told of them, what was only hoped for included. */
+const told = new Map<string, Row | null>()
 
-function remember(id: string, row: Row | null): void {
-  latest.delete(id)
-  latest.set(id, row)
-  if (latest.size > REMEMBERED) latest.delete(latest.keys().next().value!)
+function keep(map: Map<string, Row | null>, id: string, row: Row | null): void {
+  map.delete(id)
+  map.set(id, row)
+  if (map.size > REMEMBERED) map.delete(map.keys().next().value!)
+}
+
+/** Whether something newer is known than a version of a task. */
+function isOld(id: string, version: number): boolean {
+  const known = latest.get(id)
+  return known === null || (known !== undefined && known.version > version)
 }
 
 function updated(page: Page, listing: Listing): Page {
@@ -93,6 +105,8 @@ export function forget(): void {
   client.setQueryData(['me'], null)
   client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'me' })
   latest.clear()
+  told.clear()
+  clearToasts()
 }
 
 /** Everybody, by id. */
@@ -125,12 +139,30 @@ export function useTasks(listing: Listing, first = PAGE) {
     initialPageParam: null as string | null,
     getNextPageParam: (last: Page) => (last.pageInfo.hasNextPage ? last.pageInfo.endCursor : undefined),
     placeholderData: (previous) => previous,
+    // Rows are replaced, never changed: comparing thousands of them in depth for each event would take all the time.
+    structuralSharing: false,
   })
 }
 
-export function useTask(id: string) {
-  return useQuery({ queryKey: ['task', id], queryFn: async () => (await request(TASK, { id })).task ?? null })
+/** The rows of a list, each once: one that moved up may stand on the next page too. */
+export function rowsOf(list: { pages: Page[] } | undefined): Row[] {
+  const rows = new Map<string, Row>()
+  for (const page of list?.pages ?? [])
+    for (const row of page.nodes) if (!rows.has(row.id)) rows.set(row.id, row)
+  return [...rows.values()]
 }
+
+/** How a task's page asks for it. */
+export const taskQuery = (id: string) => ({
+  queryKey: ['task', id] as const,
+  queryFn: async (): Promise<FullTask | null> => {
+    const task = (await request(TASK, { id })).task ?? null
+    const newer = latest.get(id)
+    return task && newer && newer.version > task.version ? { ...task, ...newer } : task
+  },
+})
+
+export const useTask = (id: string) => useQuery(taskQuery(id))
 
 export const inboxKey = (unread: boolean) => ['inbox', unread] as const
 
@@ -139,6 +171,8 @@ export function useInbox(unread: boolean) {
     queryKey: inboxKey(unread),
     queryFn: async ({ pageParam }) => (await request(INBOX, { unread, after: pageParam })).notifications,
     initialPageParam: null as string | null,
+    // Another window may have read some.
+    refetchOnWindowFocus: 'always',
     getNextPageParam: (last: InboxPage) => (last.pageInfo.hasNextPage ? last.pageInfo.endCursor : undefined),
   })
 }
@@ -147,7 +181,21 @@ function eachList(change: (pages: Pages, listing: Listing) => Pages): void {
   for (const [key, pages] of client.getQueriesData<InfiniteData<Page, string | null>>({
     queryKey: ['tasks'],
   })) {
-    if (pages) client.setQueryData(key, change(pages, key[1] as Listing))
+    if (!pages) continue
+    const changed = change(pages, key[1] as Listing)
+    if (changed !== pages) client.setQueryData(key, changed)
+    const rows = changed.pages.reduce((sum, page) => sum + page.nodes.length, 0)
+    if (rows > changed.pages.length * MOST_PAGE + OUTGROWN) {
+      // So much has come in on top that the list is begun anew; it would grow for as long as the page is open.
+      const first = changed.pages[0]!
+      const cut = {
+        ...first,
+        nodes: first.nodes.slice(0, PAGE),
+        pageInfo: { hasNextPage: false, endCursor: null },
+      }
+      client.setQueryData(key, { pages: [cut], pageParams: [null] })
+      void client.invalidateQueries({ queryKey: key, exact: true })
+    }
   }
 }
 
@@ -157,32 +205,75 @@ function setFull(row: Row, forced = false): void {
   )
 }
 
-/** Something happened, here or elsewhere: every list and page that shows the task follows. */
-export function applyEvent(event: TaskEvent): void {
-  const { task } = event
-  const isGone = event.type === 'task.deleted'
-  remember(task.id, isGone ? null : task)
-  eachList((pages, listing) => follow(pages, listing, event))
-  if (isGone) client.setQueryData(['task', task.id], null)
-  else if (client.getQueryData(['task', task.id])) {
-    setFull(task)
-    // Payload and result are not part of events.
-    if (task.handler) void client.invalidateQueries({ queryKey: ['task', task.id] })
+const timers = new Map<string, ReturnType<typeof setTimeout>>()
+
+/** Ask anew for what is shown of a key, at most once a second however often it changes. */
+export function refresh(...queryKey: string[]): void {
+  const name = queryKey.join()
+  if (timers.has(name)) return
+  const ask = () => {
+    timers.delete(name)
+    void client.invalidateQueries({ queryKey })
   }
-  void client.invalidateQueries({ queryKey: ['history', task.id] })
+  timers.set(name, setTimeout(ask, REFRESH_MS))
+}
+
+let waiting: TaskEvent[] = []
+
+/** Something happened, here or elsewhere: every list and page that shows the task follows, soon and all at once. */
+export function applyEvent(event: TaskEvent): void {
+  if (!waiting.length) setTimeout(applyWaiting, GATHER_MS)
+  waiting.push(event)
+}
+
+/** Apply the events that have gathered. */
+export function applyWaiting(): void {
+  const gathered = waiting
+  waiting = []
+  const steps: { event: TaskEvent; told: Row | null | undefined }[] = []
+  for (const event of gathered) {
+    const { task } = event
+    const known = latest.get(task.id)
+    if (known === null || (known && known.version >= task.version)) continue
+    const now = event.type === 'task.deleted' ? null : task
+    keep(latest, task.id, now)
+    steps.push({ event, told: told.get(task.id) })
+    keep(told, task.id, now)
+    if (!now) client.setQueryData(['task', task.id], null)
+    else if (client.getQueryData(['task', task.id])) {
+      setFull(task)
+      // Payload, result and one's rights are not part of events.
+      if (task.handler || event.changes.some(({ field }) => field === 'performer_id'))
+        refresh('task', task.id)
+    }
+    if (client.getQueryData(['history', task.id])) refresh('history', task.id)
+  }
+  if (!steps.length) return
+  eachList((pages, listing) =>
+    steps.reduce((list, step) => follow(list, listing, step.event, step.told), pages),
+  )
 }
 
 /** A task as an answer tells it. */
 export function applyRow(row: Row): void {
-  remember(row.id, row)
-  eachList((pages, listing) => place(pages, listing, row))
-  setFull(row)
-  void client.invalidateQueries({ queryKey: ['history', row.id] })
+  if (isOld(row.id, row.version)) return
+  keep(latest, row.id, row)
+  show(row)
+  if (client.getQueryData(['history', row.id])) refresh('history', row.id)
 }
 
-function preview(row: Row): void {
-  eachList((pages, listing) => place(pages, listing, row))
+/** Show a task as it is hoped to be, or as it is after all. */
+function show(row: Row, base?: Row): void {
+  const before = told.has(row.id) ? told.get(row.id) : base
+  eachList((pages, listing) => place(pages, listing, row, before))
+  keep(told, row.id, row)
   setFull(row, true)
+}
+
+/** Take back what was hoped for: the task as the server knows it. */
+function takeBack(task: Row): void {
+  const newest = latest.get(task.id)
+  if (newest !== null) show(newest && newest.version > task.version ? newest : task)
 }
 
 export interface Edit {
@@ -196,11 +287,10 @@ export function useEdit() {
   return useMutation({
     mutationFn: async ({ task, input, ifVersion }: Edit) =>
       (await request(UPDATE, { id: task.id, input, ifVersion })).updateTask,
-    onMutate: ({ task, input }: Edit) => preview({ ...task, ...(input as Partial<Row>) }),
+    onMutate: ({ task, input }: Edit) => show({ ...task, ...(input as Partial<Row>) }, task),
     onSuccess: applyRow,
     onError: (error, { task }) => {
-      const newer = latest.get(task.id)
-      preview(newer && newer.version > task.version ? newer : task)
+      takeBack(task)
       if (!(error instanceof ApiError && error.code === 'stale_version')) toast(explain(error), 'bad')
     },
   })
@@ -212,9 +302,9 @@ export async function move(task: Row, status: TaskStatus, edit: (change: Edit) =
     edit({ task, input: { status } })
     return
   }
-  preview({ ...task, status })
+  show({ ...task, status }, task)
   const failed = await many(status === 'CANCELLED' ? 'cancel' : 'retry', [task])
-  if (failed) preview(latest.get(task.id) ?? task)
+  if (failed) takeBack(task)
 }
 
 export type Action = 'cancel' | 'retry' | 'delete' | TaskInput

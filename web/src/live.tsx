@@ -2,75 +2,89 @@
 import type { InfiniteData } from '@tanstack/react-query'
 import type { Client } from 'graphql-ws'
 import { useEffect, useState } from 'react'
-import { failure, openSocket } from './api'
-import { applyEvent, client, type InboxPage, type Notice } from './data'
-import { NOTIFICATIONS, TASK_EVENTS, VIEWERS } from './documents'
+import { failure, openSocket, request } from './api'
+import { applyEvent, client, forget, type InboxPage, type Notice, refresh } from './data'
+import { ME, NOTIFICATIONS, TASK_EVENTS, VIEWERS } from './documents'
 import type { NotificationsSubscription, TaskEventsSubscription, ViewersSubscription } from './gql/graphql'
 import { toast } from './toasts'
 
 export type Connection = 'connecting' | 'live' | 'away'
 
 const SLOWEST_MS = 10_000
+const FIRST_MS = 250
 const AGAIN_MS = 2_000
+const GATHER_MS = 100
+// The time within which a subscription has begun.
+const SUBSCRIBED_MS = 500
+const CATCH_UP = 20
+const MOST_NOTICES = 300
 
 // The one socket of whoever is signed in.
 let current: Client | null = null
 
 /** Keep two subscriptions open; how the connection is. */
-export function useLive(isSignedIn: boolean): Connection {
+export function useLive(): Connection {
   const [state, setState] = useState<Connection>('connecting')
   useEffect(() => {
-    if (!isSignedIn) return
     let isOver = false
     let wasAway = false
+    let wake = () => {}
+    let woken = new Promise<void>((resume) => {
+      wake = resume
+    })
     const socket = openSocket(
       () => {
         setState('live')
-        // What happened to tasks meanwhile was not heard: look again at what is shown.
         if (wasAway) {
-          void client.invalidateQueries({ queryKey: ['tasks'] })
-          void client.invalidateQueries({ queryKey: ['task'] })
-          void client.invalidateQueries({ queryKey: ['history'] })
-          void client.invalidateQueries({ queryKey: ['inbox'] })
+          void recheckMe()
           toast('Connected again, and up to date.', 'good')
         }
         wasAway = false
+        // The one that has opened the socket is not to be alone on it for long.
+        wake()
+        woken = new Promise((resume) => {
+          wake = resume
+        })
       },
-      () => {
+      (isRefused) => {
         if (isOver) return
         wasAway = true
         setState('away')
+        if (isRefused) void recheckMe()
       },
     )
-
     current = socket
 
     async function keep(listen: () => Promise<void>): Promise<void> {
-      let pause = 250
+      let pause = FIRST_MS
       while (!isOver) {
         const began = Date.now()
         await listen().catch(() => {})
-        pause = Date.now() - began > SLOWEST_MS ? 250 : Math.min(pause * 2, SLOWEST_MS)
-        await new Promise((resume) => setTimeout(resume, pause * (0.75 + Math.random() / 2)))
+        pause = Date.now() - began > SLOWEST_MS ? FIRST_MS : Math.min(pause * 2, SLOWEST_MS)
+        const slept = new Promise((resume) => setTimeout(resume, pause * (0.75 + Math.random() / 2)))
+        await Promise.race([slept, woken])
       }
     }
 
     async function tasks(): Promise<void> {
-      for await (const result of socket.iterate<TaskEventsSubscription>({ query: TASK_EVENTS.toString() })) {
+      const events = socket.iterate<TaskEventsSubscription>({ query: TASK_EVENTS.toString() })
+      // What happened before the server began to listen for us was not heard: look again once it surely does.
+      setTimeout(refreshAll, SUBSCRIBED_MS)
+      for await (const result of events) {
         if (result.errors) throw failure(result.errors)
         const event = result.data!.taskEvents
-        if (event.__typename === 'Gap') void client.invalidateQueries({ queryKey: ['tasks'] })
+        if (event.__typename === 'Gap') refreshAll()
         else applyEvent(event)
       }
     }
 
     let cursor: string | null = null
     async function notices(): Promise<void> {
-      const variables = { after: cursor }
-      for await (const result of socket.iterate<NotificationsSubscription>({
+      const events = socket.iterate<NotificationsSubscription>({
         query: NOTIFICATIONS.toString(),
-        variables,
-      })) {
+        variables: { after: cursor },
+      })
+      for await (const result of events) {
         if (result.errors) throw failure(result.errors)
         const notice = result.data!.notificationReceived
         cursor = notice.id
@@ -85,8 +99,24 @@ export function useLive(isSignedIn: boolean): Connection {
       current = null
       void socket.dispose()
     }
-  }, [isSignedIn])
+  }, [])
   return state
+}
+
+function refreshAll(): void {
+  for (const name of ['tasks', 'task', 'history', 'inbox']) refresh(name)
+}
+
+/** Is it still the same person, and signed in? Another window may have changed that. */
+async function recheckMe(): Promise<void> {
+  const known = client.getQueryData<{ id: string } | null>(['me'])
+  const now = await request(ME).then(
+    (answer) => answer.me ?? null,
+    () => known,
+  )
+  if (now?.id === known?.id) return
+  forget()
+  client.setQueryData(['me'], now)
 }
 
 /** Who else looks at a task; while this is called, the others see us. */
@@ -123,36 +153,54 @@ export function useViewers(id: string): readonly string[] {
   return viewers
 }
 
-/** A notification that came: on top of the inbox, once. */
+let waiting: Notice[] = []
+
+/** A notification that came: on top of the inbox, once, together with those that come at the same moment. */
 export function applyNotice(notice: Notice): void {
+  if (!waiting.length) setTimeout(applyNotices, GATHER_MS)
+  waiting.push(notice)
+}
+
+/** Put the notifications that have gathered into the inbox. */
+export function applyNotices(): void {
+  const gathered = waiting
+  waiting = []
   for (const unread of [false, true]) {
     client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) => {
       const first = inbox?.pages[0]
-      if (!inbox || !first || inbox.pages.some((page) => page.nodes.some((one) => one.id === notice.id)))
-        return inbox
-      const unreadCount = first.unreadCount + Number(notice.readAt == null)
-      const pages = inbox.pages.map((page, index) => ({
-        ...page,
-        unreadCount,
-        nodes: index ? page.nodes : [notice, ...page.nodes],
-      }))
+      if (!inbox || !first) return inbox
+      const known = new Set(inbox.pages.flatMap((page) => page.nodes.map((one) => one.id)))
+      const newer = gathered.filter((one) => !known.has(one.id) && !(unread && one.readAt))
+      if (!newer.length) return inbox
+      const unreadCount = first.unreadCount + newer.filter((one) => !one.readAt).length
+      const pages = inbox.pages.map((page) => ({ ...page, unreadCount }))
+      pages[0] = { ...pages[0]!, nodes: [...newer.toReversed(), ...first.nodes] }
       return { ...inbox, pages }
     })
   }
+  // Catching up after being away: some of them may have been counted already, and the list may be long by now.
+  const length = client
+    .getQueryData<InfiniteData<InboxPage>>(['inbox', true])
+    ?.pages.reduce((sum, page) => sum + page.nodes.length, 0)
+  if (gathered.length > CATCH_UP || (length ?? 0) > MOST_NOTICES) {
+    for (const unread of [false, true]) {
+      client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) =>
+        inbox && inbox.pages.length > 0 ? { pages: inbox.pages.slice(0, 1), pageParams: [null] } : inbox,
+      )
+    }
+    refresh('inbox')
+  }
 }
 
-/** Notifications that were read: gone from the unread ones, dimmed among all. */
+/** Notifications that were unread and have been read: gone from the unread ones, dimmed among all. */
 export function applyRead(ids: ReadonlySet<string> | 'all', readAt: string): void {
   const isRead = (one: Notice) => ids === 'all' || ids.has(one.id)
   for (const unread of [false, true]) {
     client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) => {
       if (!inbox) return inbox
-      const newly = inbox.pages.flatMap((page) =>
-        page.nodes.filter((one) => isRead(one) && one.readAt == null),
-      ).length
       const pages = inbox.pages.map((page) => ({
         ...page,
-        unreadCount: ids === 'all' ? 0 : Math.max(0, page.unreadCount - newly),
+        unreadCount: ids === 'all' ? 0 : Math.max(0, page.unreadCount - ids.size),
         nodes: unread
           ? page.nodes.filter((one) => !isRead(one))
           : page.nodes.map((one) => (isRead(one) && one.readAt == null ? { ...one, readAt } : one)),

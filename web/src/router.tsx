@@ -7,6 +7,7 @@ import {
   redirect,
 } from '@tanstack/react-router'
 import type { TaskSort, TaskStatus } from './gql/graphql'
+import { loaders } from './pages'
 import { Shell } from './shell'
 import { STATUSES } from './tasks'
 import { Empty, Failed } from './ui/basics'
@@ -27,13 +28,14 @@ const SORTS: TaskSort[] = ['CREATED_AT', 'UPDATED_AT', 'PRIORITY', 'DUE_AT']
 function search(given: Record<string, unknown>): Search {
   const text = (value: unknown) =>
     typeof value === 'string' || typeof value === 'number' ? String(value) : undefined
+  const id = (value: unknown) => (/^\d{1,15}$/.test(text(value) ?? '') ? text(value) : undefined)
   const status = Array.isArray(given.status)
     ? STATUSES.filter((one) => (given.status as unknown[]).includes(one))
     : undefined
   return {
-    q: text(given.q) || undefined,
-    performer: text(given.performer) || undefined,
-    creator: text(given.creator) || undefined,
+    q: text(given.q)?.slice(0, 500) || undefined,
+    performer: id(given.performer),
+    creator: id(given.creator),
     label: text(given.label) || undefined,
     status: status?.length ? status : undefined,
     sort: SORTS.find((one) => one === given.sort),
@@ -73,13 +75,13 @@ const tree = root.addChildren([
       throw redirect({ to: '/board', search: {} })
     },
   }),
-  listed('/board', () => import('./pages/board'), 'Board'),
-  listed('/list', () => import('./pages/list'), 'List'),
-  listed('/jobs', () => import('./pages/jobs'), 'Jobs'),
-  page('/tasks/$id', () => import('./pages/task'), 'TaskPage'),
-  page('/inbox', () => import('./pages/inbox'), 'Inbox'),
-  page('/settings', () => import('./pages/settings'), 'Settings'),
-  page('/admin', () => import('./pages/admin'), 'Admin'),
+  listed('/board', loaders.board, 'Board'),
+  listed('/list', loaders.list, 'List'),
+  listed('/jobs', loaders.jobs, 'Jobs'),
+  page('/tasks/$id', loaders.task, 'TaskPage'),
+  page('/inbox', loaders.inbox, 'Inbox'),
+  page('/settings', loaders.settings, 'Settings'),
+  page('/admin', loaders.admin, 'Admin'),
 ])
 
 export const router = createRouter({

@@ -2,13 +2,14 @@
 import * as Toast from '@radix-ui/react-toast'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect, useState } from 'react'
-import { request } from './api'
-import { forget, useInbox, useMe, useMyself, usePeople } from './data'
+import { ApiError, request, SIGNED_OUT } from './api'
+import { explain, forget, useInbox, useMe, useMyself, usePeople } from './data'
 import { SIGN_OUT } from './documents'
 import { useLive } from './live'
+import { preloadPages } from './pages'
 import { SignIn } from './pages/sign-in'
 import { toggleTheme } from './theme'
-import { dismiss, useToasts } from './toasts'
+import { dismiss, toast, useToasts } from './toasts'
 import { Avatar, Button, Failed, IconButton, join, Kbd, Modal } from './ui/basics'
 import { Icon, type IconName } from './ui/icons'
 
@@ -37,7 +38,7 @@ export const PLACES: readonly Place[] = [
 export function Shell() {
   const me = useMe()
   if (me.isPending) return null
-  if (me.isError) return <Failed error={me.error} again={() => me.refetch()} />
+  if (me.isError && me.data === undefined) return <Failed error={me.error} again={() => me.refetch()} />
   if (!me.data) return <SignIn />
   return <Frame />
 }
@@ -49,7 +50,7 @@ const isTyping = (target: EventTarget | null) =>
 function Frame() {
   const me = useMyself()
   const people = usePeople()
-  const connection = useLive(true)
+  const connection = useLive()
   const navigate = useNavigate()
   const inbox = useInbox(false)
   const unread = inbox.data?.pages[0]?.unreadCount ?? 0
@@ -63,7 +64,10 @@ function Frame() {
 
   useEffect(() => {
     // What a key opens should be there when the next one is typed.
-    const timer = setTimeout(() => void Promise.all([loadCreate(), loadPalette()]).catch(() => {}), 500)
+    const timer = setTimeout(
+      () => void Promise.all([loadCreate(), loadPalette(), preloadPages()]).catch(() => {}),
+      500,
+    )
     return () => clearTimeout(timer)
   }, [])
 
@@ -187,7 +191,15 @@ function Frame() {
 }
 
 export async function signOut(): Promise<void> {
-  await request(SIGN_OUT).catch(() => {})
+  try {
+    await request(SIGN_OUT)
+  } catch (error) {
+    // Else the cookie would live on, and whoever opens the page next would be signed in.
+    if (!(error instanceof ApiError && SIGNED_OUT.has(error.code))) {
+      toast(`You are still signed in: ${explain(error)}`, 'bad')
+      return
+    }
+  }
   forget()
 }
 

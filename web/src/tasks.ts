@@ -117,23 +117,29 @@ export function before(event: TaskEvent): Row | null {
   return row as unknown as Row
 }
 
-/** A list after an event: the task leaves, enters or moves; what is not loaded is only counted. */
-export function follow(pages: Pages, listing: Listing, event: TaskEvent): Pages {
+/**
+ * A list after an event: the task leaves, enters or moves; what is not loaded is only counted. `told` is the task as the
+ * lists were last told of it (null: that it is gone), undefined when they were not: then the event says what it was.
+ */
+export function follow(pages: Pages, listing: Listing, event: TaskEvent, told?: Row | null): Pages {
   const known = find(pages, event.task.id)
   if (known && known.version > event.task.version) return pages
-  const isGone = event.type === 'task.deleted'
-  const isIn = !isGone && matches(event.task, listing.filter)
-  if (known && known.version === event.task.version && isIn) return put(pages, listing, event.task, isIn)
-  const was = known ?? before(event)
-  const wasIn = known != null || (was != null && matches(was, listing.filter))
-  const counted = count(pages, Number(isIn) - Number(wasIn))
-  return put(counted, listing, event.task, isIn)
+  const isIn = event.type !== 'task.deleted' && matches(event.task, listing.filter)
+  const was = known ?? (told === undefined ? before(event) : told)
+  return settle(pages, listing, event.task, known != null || isMember(was, listing), isIn)
 }
 
 /** A list with a task as it is said to be now, whatever was known: an optimistic change, or taking it back. */
-export function place(pages: Pages, listing: Listing, task: Row): Pages {
-  const wasIn = find(pages, task.id) != null
-  const isIn = matches(task, listing.filter)
+export function place(pages: Pages, listing: Listing, task: Row, told?: Row | null): Pages {
+  const wasIn = find(pages, task.id) != null || isMember(told, listing)
+  return settle(pages, listing, task, wasIn, matches(task, listing.filter))
+}
+
+const isMember = (task: Row | null | undefined, listing: Listing) =>
+  task != null && matches(task, listing.filter)
+
+function settle(pages: Pages, listing: Listing, task: Row, wasIn: boolean, isIn: boolean): Pages {
+  if (!wasIn && !isIn) return pages
   return put(count(pages, Number(isIn) - Number(wasIn)), listing, task, isIn)
 }
 

@@ -24,6 +24,10 @@ export function dismiss(id: number): void {
   set(words.filter((word) => word.id !== id))
 }
 
+export function clearToasts(): void {
+  set([])
+}
+
 export function useToasts(): readonly Word[] {
   return useSyncExternalStore(
     (listener) => {

@@ -247,7 +247,8 @@ function Letters() {
     getNextPageParam: (last) => (last.pageInfo.hasNextPage ? last.pageInfo.endCursor : undefined),
   })
   if (letters.isPending) return <Skeletons />
-  if (letters.isError) return <Failed error={letters.error} again={() => letters.refetch()} />
+  if (letters.isError && !letters.data)
+    return <Failed error={letters.error} again={() => letters.refetch()} />
   const found = letters.data.pages.flatMap((page) => page.nodes)
 
   async function settle(done: string, change: Promise<unknown>): Promise<void> {

@@ -4,7 +4,7 @@ import {
   type DragEndEvent,
   DragOverlay,
   type DragStartEvent,
-  PointerSensor,
+  MouseSensor,
   TouchSensor,
   useDraggable,
   useDroppable,
@@ -14,13 +14,14 @@ import {
 import { useNavigate } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
-import { move, useEdit, usePeople, useTasks } from '../data'
+import { move, rowsOf, useEdit, usePeople, useTasks } from '../data'
 import type { TaskSort, TaskStatus } from '../gql/graphql'
 import type { Search } from '../router'
 import { type Listing, mayMove, type Row, STATUS_NAMES, STATUSES } from '../tasks'
 import { toast } from '../toasts'
 import {
   Avatar,
+  Button,
   Due,
   Empty,
   Failed,
@@ -39,7 +40,7 @@ export function Board() {
   const [dragged, setDragged] = useState<Row | null>(null)
   const edit = useEdit().mutate
   const sensors = useSensors(
-    useSensor(PointerSensor, { activationConstraint: { distance: 6 } }),
+    useSensor(MouseSensor, { activationConstraint: { distance: 6 } }),
     useSensor(TouchSensor, { activationConstraint: { delay: 200, tolerance: 8 } }),
   )
 
@@ -53,9 +54,10 @@ export function Board() {
       )
   }
 
-  function dropped({ active, over }: DragEndEvent): void {
+  function dropped({ over }: DragEndEvent): void {
     setDragged(null)
-    if (over) put(active.data.current as Row, over.id as TaskStatus)
+    // Not what is under the pointer: the card may have been deleted, or scrolled away, meanwhile.
+    if (over && dragged) put(dragged, over.id as TaskStatus)
   }
 
   return (
@@ -117,7 +119,7 @@ function Column({
     [search, status],
   )
   const list = useTasks(listing)
-  const rows = useMemo(() => list.data?.pages.flatMap((page) => page.nodes) ?? [], [list.data])
+  const rows = useMemo(() => rowsOf(list.data), [list.data])
   const { setNodeRef, isOver } = useDroppable({ id: status })
   const frame = useRef<HTMLDivElement>(null)
   const virtual = useVirtualizer({
@@ -131,7 +133,12 @@ function Column({
   const items = virtual.getVirtualItems()
   const lastShown = items.at(-1)?.index ?? 0
   useEffect(() => {
-    if (list.hasNextPage && !list.isFetchingNextPage && lastShown >= rows.length - 15)
+    if (
+      list.hasNextPage &&
+      !list.isFetchingNextPage &&
+      !list.isFetchNextPageError &&
+      lastShown >= rows.length - 15
+    )
       void list.fetchNextPage()
   }, [list, lastShown, rows.length])
   const isOpenTo = dragged != null && mayMove(dragged, status)
@@ -177,6 +184,11 @@ function Column({
             ))}
           </ul>
         )}
+        {list.isFetchNextPageError && (
+          <Button className="mt-2 w-full" onClick={() => void list.fetchNextPage()}>
+            The rest could not be loaded: try again
+          </Button>
+        )}
       </div>
     </section>
   )
@@ -206,6 +218,8 @@ function Card({
       for (let at = column + sideways; STATUSES[at]; at += sideways) {
         if (mayMove(task, STATUSES[at]!)) {
           put?.(task, STATUSES[at]!)
+          // The card is another one in its new column; the focus goes along with it.
+          setTimeout(() => document.querySelector<HTMLElement>(`[data-id="${task.id}"]`)?.focus(), 50)
           break
         }
       }
@@ -224,6 +238,7 @@ function Card({
       {...listeners}
       role="button"
       tabIndex={0}
+      data-id={isLifted ? undefined : task.id}
       data-card={isLifted ? undefined : `${task.status}-${index}`}
       onClick={open}
       onKeyDown={press}

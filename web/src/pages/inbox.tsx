@@ -1,5 +1,5 @@
 import { useNavigate } from '@tanstack/react-router'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { request } from '../api'
 import { client, explain, type Notice, useInbox } from '../data'
 import { READ, READ_ALL } from '../documents'
@@ -35,6 +35,11 @@ export function Inbox() {
   const navigate = useNavigate()
   const notices = inbox.data?.pages.flatMap((page) => page.nodes) ?? []
   const unread = inbox.data?.pages[0]?.unreadCount ?? 0
+
+  // All that are loaded were read one by one: there may be more behind them.
+  useEffect(() => {
+    if (!notices.length && inbox.hasNextPage && !inbox.isFetching) void inbox.fetchNextPage()
+  }, [notices.length, inbox])
 
   function read(notice: Notice): void {
     if (notice.readAt != null) return

@@ -4,9 +4,10 @@ import { request } from '../api'
 import { client, explain, useMyself } from '../data'
 import { PREFERENCES, SET_PREFERENCES, UPDATE_ME } from '../documents'
 import type { NotificationKind, PreferencesQuery } from '../gql/graphql'
+import { signOut } from '../shell'
 import { setTheme, type Theme, theme } from '../theme'
 import { toast } from '../toasts'
-import { Button, join, PageHead, Skeletons } from '../ui/basics'
+import { Button, Failed, join, PageHead, Skeletons } from '../ui/basics'
 
 export function Settings() {
   const me = useMyself()
@@ -53,6 +54,11 @@ export function Settings() {
           </Part>
           <Part title="Theme">
             <ThemeChoice />
+          </Part>
+          <Part title="This browser">
+            <Button icon="out" onClick={() => void signOut()}>
+              Sign out
+            </Button>
           </Part>
         </div>
       </div>
@@ -138,6 +144,7 @@ function Matrix() {
     queryKey: ['preferences'],
     queryFn: async () => (await request(PREFERENCES)).preferences,
   })
+  if (found.isError && !found.data) return <Failed error={found.error} again={() => found.refetch()} />
   if (!found.data) return <Skeletons count={4} height={24} />
   const cells = found.data
   const of = (channel: Cell['channel'], kind: NotificationKind) =>

@@ -3,7 +3,18 @@ import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { ApiError, request } from '../api'
-import { type Edit, explain, type FullTask, many, move, useEdit, usePeople, useTask } from '../data'
+import {
+  client,
+  type Edit,
+  explain,
+  type FullTask,
+  many,
+  move,
+  taskQuery,
+  useEdit,
+  usePeople,
+  useTask,
+} from '../data'
 import { HISTORY } from '../documents'
 import type { HistoryQuery, TaskInput, TaskStatus } from '../gql/graphql'
 import { useViewers } from '../live'
@@ -29,7 +40,8 @@ export function TaskPage() {
   const { id } = useParams({ from: '/tasks/$id' })
   const task = useTask(id)
   if (task.isPending) return <Skeletons count={5} />
-  if (task.isError) return <Failed error={task.error} again={() => task.refetch()} />
+  if (task.isError && task.data === undefined)
+    return <Failed error={task.error} again={() => task.refetch()} />
   if (!task.data) {
     return (
       <Empty title="There is no such task">
@@ -43,9 +55,16 @@ export function TaskPage() {
   return <Details key={id} task={task.data} />
 }
 
+type TextField = 'title' | 'description'
+
+/** The task when an edit of a text began. */
+interface Began {
+  version: number
+  value: string
+}
+
 interface Conflict {
-  name: string
-  input: TaskInput
+  name: TextField
   mine: string
 }
 
@@ -56,12 +75,40 @@ function Details({ task }: { task: FullTask }) {
   const [conflict, setConflict] = useState<Conflict | null>(null)
   const isLocked = !task.canChange
 
-  function change(input: TaskInput, ifVersion?: number, name = '', mine = ''): void {
-    edit.mutate({ task, input, ifVersion } satisfies Edit, {
-      onError: (error) => {
-        if (error instanceof ApiError && error.code === 'stale_version') setConflict({ name, input, mine })
-      },
-    })
+  const isThere = useRef(true)
+  useEffect(() => {
+    isThere.current = true
+    return () => {
+      isThere.current = false
+    }
+  }, [])
+
+  const change = (input: TaskInput) => edit.mutate({ task, input })
+
+  /** Save a text as it was edited on top of a version; whether it is settled, so that the draft may go. */
+  async function save(name: TextField, mine: string, began: Began): Promise<boolean> {
+    const input: TaskInput = { [name]: mine }
+    for (let version = began.version; ; ) {
+      try {
+        await edit.mutateAsync({ task, input, ifVersion: version } satisfies Edit)
+        return true
+      } catch (error) {
+        const isStale = error instanceof ApiError && error.code === 'stale_version'
+        if (!isThere.current) {
+          toast(`The ${name} of “${task.title}” was not saved. You wrote: ${mine.slice(0, 300)}`, 'bad')
+          return true
+        }
+        if (!isStale) return false
+        const now = await client.fetchQuery({ ...taskQuery(task.id), staleTime: 0 }).catch(() => null)
+        if (!now) return false
+        if (now[name] !== began.value) {
+          setConflict({ name, mine })
+          return true
+        }
+        // Something else of the task was changed: nobody was ahead of this edit.
+        version = now.version
+      }
+    }
   }
 
   async function remove(): Promise<void> {
@@ -79,7 +126,13 @@ function Details({ task }: { task: FullTask }) {
       <div className="mx-auto flex max-w-6xl flex-col gap-6 p-4 md:p-6 lg:flex-row">
         <div className="min-w-0 grow">
           <div className="mb-2 flex items-center gap-1 text-sm text-muted">
-            <IconButton icon="back" label="Back" onClick={() => history.back()} />
+            <IconButton
+              icon="back"
+              label="Back"
+              onClick={() =>
+                history.length > 1 ? history.back() : void navigate({ to: '/board', search: {} })
+              }
+            />
             <span>#{task.id}</span>
             <span className="grow" />
             {viewers.length > 0 && (
@@ -108,7 +161,7 @@ function Details({ task }: { task: FullTask }) {
               conflict={conflict}
               keepMine={() => {
                 setConflict(null)
-                change(conflict.input, task.version, conflict.name, conflict.mine)
+                void save(conflict.name, conflict.mine, { version: task.version, value: task[conflict.name] })
               }}
               takeTheirs={() => setConflict(null)}
             />
@@ -119,7 +172,7 @@ function Details({ task }: { task: FullTask }) {
             version={task.version}
             isLocked={isLocked}
             className="text-xl font-semibold"
-            save={(title, version) => title && change({ title }, version, 'title', title)}
+            save={async (title, began) => !title || (await save('title', title, began))}
           />
           <InPlace
             name="Description"
@@ -129,7 +182,7 @@ function Details({ task }: { task: FullTask }) {
             multiline
             placeholder="Add a description …"
             className="mt-2 leading-relaxed"
-            save={(description, version) => change({ description }, version, 'description', description)}
+            save={(description, began) => save('description', description, began)}
           />
           {task.handler && <JobPart task={task} />}
           <Story id={task.id} />
@@ -153,49 +206,44 @@ function Details({ task }: { task: FullTask }) {
             />
           </Property>
           <Property name="Priority" id="task-priority">
-            <input
+            <Draft
               id="task-priority"
               type="number"
               min={0}
               max={9}
-              key={`p${task.priority}`}
-              defaultValue={task.priority}
+              value={String(task.priority)}
               disabled={isLocked}
-              className="field"
-              onBlur={(event) => {
-                const priority = Number(event.target.value)
-                if (priority !== task.priority) change({ priority })
-              }}
+              save={(text) => text && change({ priority: Number(text) })}
             />
           </Property>
           <Property name="Due" id="task-due">
-            <input
-              id="task-due"
-              type="datetime-local"
-              key={`d${task.dueAt}`}
-              defaultValue={task.dueAt ? local(task.dueAt) : ''}
-              disabled={isLocked}
-              className="field"
-              onBlur={(event) => {
-                const dueAt = event.target.value ? new Date(event.target.value).toISOString() : null
-                if ((dueAt && local(dueAt)) !== (task.dueAt && local(task.dueAt))) change({ dueAt })
-              }}
-            />
+            <div className="flex gap-1">
+              <Draft
+                id="task-due"
+                type="datetime-local"
+                max="9999-12-31T23:59"
+                value={task.dueAt ? local(task.dueAt) : ''}
+                disabled={isLocked}
+                save={(text) => text && change({ dueAt: new Date(text).toISOString() })}
+              />
+              {task.dueAt && !isLocked && (
+                <IconButton icon="close" label="No due date" onClick={() => change({ dueAt: null })} />
+              )}
+            </div>
           </Property>
           <Property name="Labels, comma separated" id="task-labels">
-            <input
+            <Draft
               id="task-labels"
-              key={`l${task.labels}`}
-              defaultValue={task.labels.join(', ')}
+              value={task.labels.join(', ')}
               disabled={isLocked}
-              className="field"
-              onBlur={(event) => {
-                const labels = event.target.value
-                  .split(',')
-                  .map((one) => one.trim())
-                  .filter(Boolean)
-                if (labels.join() !== task.labels.join()) change({ labels })
-              }}
+              save={(text) =>
+                change({
+                  labels: text
+                    .split(',')
+                    .map((one) => one.trim())
+                    .filter(Boolean),
+                })
+              }
             />
             {task.labels.length > 0 && (
               <div className="flex flex-wrap gap-1 pt-1">
@@ -259,7 +307,33 @@ function Property({ name, id, children }: { name: string; id: string; children: 
   )
 }
 
-/** Text that is edited where it stands. The version is that of the moment the editing began. */
+/** A field that is saved when one leaves it; what others change meanwhile does not disturb it. */
+function Draft({
+  value,
+  save,
+  ...rest
+}: { value: string; save: (text: string) => void } & Omit<
+  React.InputHTMLAttributes<HTMLInputElement>,
+  'value'
+>) {
+  const [draft, setDraft] = useState<string | null>(null)
+  return (
+    <input
+      {...rest}
+      className="field"
+      value={draft ?? value}
+      onChange={(event) => setDraft(event.target.value)}
+      onKeyDown={(event) => event.key === 'Enter' && event.currentTarget.blur()}
+      onBlur={(event) => {
+        const isWhole = event.target.validity.valid && !event.target.validity.badInput
+        if (draft !== null && draft !== value && isWhole) save(draft)
+        setDraft(null)
+      }}
+    />
+  )
+}
+
+/** Text that is edited where it stands, on top of the task as it was when the editing began. */
 function InPlace({
   name,
   value,
@@ -277,10 +351,10 @@ function InPlace({
   multiline?: boolean
   placeholder?: string
   className?: string
-  save: (text: string, version: number) => void
+  save: (text: string, began: Began) => Promise<boolean>
 }) {
   const [draft, setDraft] = useState<string | null>(null)
-  const began = useRef({ version, value })
+  const began = useRef<Began>({ version, value })
   const field = useRef<HTMLTextAreaElement>(null)
   // As tall as what is in it.
   useEffect(() => {
@@ -289,11 +363,18 @@ function InPlace({
     field.current.style.height = `${field.current.scrollHeight + 2}px`
   }, [draft, value])
 
-  function done(): void {
+  async function done(): Promise<void> {
     const text = draft?.trim()
     setDraft(null)
-    if (text !== undefined && text !== began.current.value.trim()) save(text, began.current.version)
+    if (text === undefined || text === began.current.value.trim()) return
+    // What could not be saved is still there to be saved again.
+    if (!(await save(text, began.current))) setDraft(draft)
   }
+
+  // Whoever goes away in the middle of typing means to keep what is typed.
+  const leave = useRef(done)
+  leave.current = done
+  useEffect(() => () => void leave.current(), [])
 
   return (
     <textarea
@@ -307,15 +388,13 @@ function InPlace({
         'w-full resize-none overflow-hidden rounded-md border border-transparent bg-transparent px-2 py-1 hover:border-line focus:border-line focus:bg-panel',
         className,
       )}
-      onFocus={() => {
-        began.current = { version, value }
-      }}
       onChange={(event) => {
         if (draft === null) began.current = { version, value }
         setDraft(multiline ? event.target.value : event.target.value.replaceAll('\n', ' '))
       }}
-      onBlur={done}
+      onBlur={() => void done()}
       onKeyDown={(event) => {
+        if (event.nativeEvent.isComposing) return
         if (event.key === 'Escape') {
           setDraft(null)
           requestAnimationFrame(() => field.current?.blur())
@@ -339,7 +418,7 @@ function ConflictPanel({
   keepMine: () => void
   takeTheirs: () => void
 }) {
-  const theirs = String(task[conflict.name as 'title' | 'description'] ?? '')
+  const theirs = task[conflict.name]
   return (
     <div role="alert" className="mb-3 rounded-lg border border-warn bg-panel p-3">
       <p className="mb-2 text-sm font-medium">

@@ -1,6 +1,7 @@
 // The small parts that every page is made of.
 import * as Dialog from '@radix-ui/react-dialog'
-import { type ButtonHTMLAttributes, type ReactNode, useEffect, useState } from 'react'
+import { type ButtonHTMLAttributes, type ReactNode, useEffect, useState, useSyncExternalStore } from 'react'
+import { ApiError } from '../api'
 import type { Person } from '../data'
 import type { TaskStatus } from '../gql/graphql'
 import { STATUS_NAMES } from '../tasks'
@@ -180,11 +181,30 @@ export function relative(at: string, now = Date.now()): string {
 export const exact = (at: string) =>
   new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
+const EVERY_MS = 30_000
+let now = Date.now()
+const clocks = new Set<() => void>()
+setInterval(() => {
+  now = Date.now()
+  for (const tick of clocks) tick()
+}, EVERY_MS)
+
+function useNow(): number {
+  return useSyncExternalStore(
+    (tick) => {
+      clocks.add(tick)
+      return () => clocks.delete(tick)
+    },
+    () => now,
+  )
+}
+
 /** A moment as people say it, exact on hover, in the reader's zone. */
 export function Time({ at, className }: { at: string; className?: string }) {
+  const now = useNow()
   return (
     <time dateTime={at} title={exact(at)} className={join('whitespace-nowrap', className)}>
-      {relative(at)}
+      {relative(at, Math.max(now, new Date(at).getTime()))}
     </time>
   )
 }
@@ -236,7 +256,7 @@ export function Skeletons({ count = 6, height = 40 }: { count?: number; height?:
 export function Failed({ error, again }: { error: Error; again: () => void }) {
   return (
     <Empty title="This could not be loaded">
-      <p>{error.message}</p>
+      <p>{error instanceof ApiError ? error.detail : error.message}</p>
       <Button className="mt-3" onClick={again}>
         Try again
       </Button>
@@ -250,12 +270,15 @@ export function Modal({
   onClose,
   children,
   wide,
+  keepsText,
 }: {
   title: string
   open: boolean
   onClose: () => void
   children: ReactNode
   wide?: boolean
+  /** What was typed must not be lost by a click beside it. */
+  keepsText?: boolean
 }) {
   return (
     <Dialog.Root open={open} onOpenChange={(now) => !now && onClose()}>
@@ -263,6 +286,7 @@ export function Modal({
         <Dialog.Overlay className="fixed inset-0 z-40 bg-black/40" />
         <Dialog.Content
           aria-describedby={undefined}
+          onInteractOutside={(event) => keepsText && event.preventDefault()}
           className={join(
             'fixed top-[8vh] left-1/2 z-50 flex max-h-[84vh] w-[calc(100vw-1.5rem)] -translate-x-1/2 flex-col overflow-auto rounded-xl border border-line bg-panel shadow-2xl',
             wide ? 'max-w-2xl' : 'max-w-md',

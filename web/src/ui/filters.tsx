@@ -1,6 +1,6 @@
 // The bar above lists: what is looked for stands in the address.
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
-import { type ReactNode, useEffect, useState } from 'react'
+import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react'
 import { useMe, usePeople } from '../data'
 import type { TaskFilterInput, TaskStatus } from '../gql/graphql'
 import type { Search } from '../router'
@@ -13,7 +13,12 @@ export type ListedPath = '/board' | '/list' | '/jobs'
 export function useSearchOf(path: ListedPath): [Search, (change: Partial<Search>) => void] {
   const search = getRouteApi(path).useSearch() as Search
   const navigate = useNavigate()
-  return [search, (change) => void navigate({ to: path, search: { ...search, ...change }, replace: true })]
+  const set = useCallback(
+    (change: Partial<Search>) =>
+      void navigate({ to: path, search: (now: Search) => ({ ...now, ...change }), replace: true }),
+    [navigate, path],
+  )
+  return [search, set]
 }
 
 export function filterOf(
@@ -45,17 +50,28 @@ export function Filters({
   const [label, setLabel] = useState(search.label ?? '')
   const settledText = useSettled(text)
   const settledLabel = useSettled(label)
-  // Only what was typed is to change the address.
+  // What was typed goes into the address; what comes into the address from elsewhere goes into the fields.
+  const sent = useRef({ q: search.q, label: search.label })
   useEffect(() => {
-    const [q, wanted] = [settledText.trim() || undefined, settledLabel.trim() || undefined]
-    if (q !== search.q || wanted !== search.label) set({ q, label: wanted })
-  }, [settledText, settledLabel])
+    const next = { q: settledText.trim() || undefined, label: settledLabel.trim() || undefined }
+    if (next.q === sent.current.q && next.label === sent.current.label) return
+    sent.current = next
+    set(next)
+  }, [settledText, settledLabel, set])
+  useEffect(() => {
+    const { q, label: wanted } = search
+    if (q === sent.current.q && wanted === sent.current.label) return
+    sent.current = { q, label: wanted }
+    setText(q ?? '')
+    setLabel(wanted ?? '')
+  }, [search])
   const isFiltered = search.q || search.performer || search.label || search.status || search.creator
 
   return (
     <div className="flex grow flex-wrap items-center gap-2">
       <input
         type="search"
+        maxLength={500}
         aria-label="Search text"
         placeholder="Search  /"
         value={text}

@@ -2,7 +2,7 @@
 import { useNavigate } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { type KeyboardEvent, type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
-import { usePeople, useTasks } from '../data'
+import { rowsOf, usePeople, useTasks } from '../data'
 import type { TaskFilterInput, TaskSort } from '../gql/graphql'
 import type { Listing, Row } from '../tasks'
 import { Avatar, Button, Due, Failed, join, Label, Priority, Skeletons, StatusIcon, Time } from './basics'
@@ -31,7 +31,7 @@ export function TaskTable({
   // The key says all of it.
   const listing = useMemo<Listing>(() => ({ filter, sort, descending: !search.up }), [key])
   const list = useTasks(listing, 100)
-  const rows = useMemo(() => list.data?.pages.flatMap((page) => page.nodes) ?? [], [list.data])
+  const rows = useMemo(() => rowsOf(list.data), [list.data])
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const selected = rows.filter((row) => chosen.has(row.id))
   const frame = useRef<HTMLDivElement>(null)
@@ -45,7 +45,12 @@ export function TaskTable({
   const items = virtual.getVirtualItems()
   const lastShown = items.at(-1)?.index ?? 0
   useEffect(() => {
-    if (list.hasNextPage && !list.isFetchingNextPage && lastShown >= rows.length - 30)
+    if (
+      list.hasNextPage &&
+      !list.isFetchingNextPage &&
+      !list.isFetchNextPageError &&
+      lastShown >= rows.length - 30
+    )
       void list.fetchNextPage()
   }, [list, lastShown, rows.length])
 
@@ -92,7 +97,11 @@ export function TaskTable({
         ) : (
           <>
             <span className="grow">
-              {list.data ? `${list.data.pages[0]!.totalCount.toLocaleString()} tasks` : 'Loading …'}
+              {list.data
+                ? `${list.data.pages[0]!.totalCount.toLocaleString()} tasks`
+                : list.isError
+                  ? ''
+                  : 'Loading …'}
             </span>
             {head('Priority', 'PRIORITY', 'w-16 text-center max-sm:hidden')}
             <span className="w-5 max-sm:hidden" />
@@ -128,6 +137,11 @@ export function TaskTable({
               </li>
             ))}
           </ul>
+        )}
+        {list.isFetchNextPageError && (
+          <Button className="m-3" onClick={() => void list.fetchNextPage()}>
+            The rest could not be loaded: try again
+          </Button>
         )}
       </div>
     </>
