@@ -67,9 +67,10 @@ fmt: $(DEV) ## Format the code and mend what can be mended
 	$(BIN)/ruff format
 	$(if $(NODE),cd web && npm run --silent fmt)
 
-docs: $(DEV) ## Write the generated reference pages anew
+docs: $(DEV) ## Write the generated reference pages, the schema and the fixtures anew
 	$(BIN)/tasktide config docs > docs/reference/settings.md
 	$(BIN)/tasktide config schema > docs/reference/schema.graphql
+	PYTHONPATH=tests $(BIN)/python -m support.live_law > web/src/live-law.json
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --group dev \

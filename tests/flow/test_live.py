@@ -1,18 +1,21 @@
 """Live streams: nothing twice, nothing left out, whatever is lost on the way."""
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support import make
+from support import live_law, make
 from support.engines import Engine, open_engine
 from tasktide.adapters.memory.push import MemoryPush
-from tasktide.domain import events
+from tasktide.domain import events, tasks
 from tasktide.domain.errors import Invalid, Unauthenticated, Unavailable
+from tasktide.domain.events import TaskEvent
 from tasktide.domain.ids import NotificationId, TaskId, UserId
+from tasktide.domain.tasks import Status
 from tasktide.domain.times import later
 from tasktide.domain.users import Actor, Session
 from tasktide.ports.push import Message
@@ -152,3 +155,24 @@ async def test_those_who_look_at_a_task_are_seen_until_they_leave_or_fall_silent
     await hers.close()
     await his.close()
     notices.close()
+
+
+def test_the_law_that_other_languages_are_held_to_is_this_one() -> None:
+    kept = Path(__file__).parents[2] / "web" / "src" / "live-law.json"
+    assert kept.read_text() == live_law.text(), "run `make docs`"
+
+
+def test_before_an_event_a_task_was_what_it_was() -> None:
+    task = make.task(1, performer_id=UserId(1), labels=("a",), observer_ids=(UserId(2),))
+    changes: dict[str, object] = {
+        "performer_id": None,
+        "labels": (),
+        "status": Status.DONE,
+        "observer_ids": (),
+        "title": "new",
+    }
+    event = events.changed(task, tasks.edit(task, changes, make.NOW), "user:1")
+    for known in (event, msgspec.json.decode(events.encode(event), type=TaskEvent)):
+        was = events.before(known)
+        for field in changes:
+            assert getattr(was, field) == getattr(task, field), field

@@ -1,5 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { before, compare, follow, type Listing, matches, mayMove, type Pages, place, type Row } from './tasks'
+import law from './live-law.json'
+import {
+  before,
+  compare,
+  follow,
+  type Listing,
+  matches,
+  mayMove,
+  type Pages,
+  place,
+  type Row,
+  type TaskEvent,
+} from './tasks'
 
 function row(id: number, more: Partial<Row> = {}): Row {
   const at = `2026-01-01T00:00:${String(id).padStart(2, '0')}.000Z`
@@ -114,6 +126,26 @@ describe('a list that follows events', () => {
     const changed = place(original, newest, row(3, { status: 'DONE' }))
     expect(ids(changed)).toEqual([5])
     expect(place(changed, newest, row(3))).toEqual(original)
+  })
+
+  it('the law that the server is held to: snapshot before and its events give the snapshot after', () => {
+    const listings: Listing[] = [
+      { filter: {}, sort: 'UPDATED_AT', descending: true },
+      { filter: { statuses: ['PENDING', 'IN_PROGRESS'] }, sort: 'PRIORITY', descending: true },
+      { filter: { performerId: '2' }, sort: 'DUE_AT', descending: false },
+      { filter: { label: 'red' }, sort: 'CREATED_AT', descending: false },
+      { filter: { observerId: '3' }, sort: 'CREATED_AT', descending: true },
+      { filter: { q: 'TITLE 3' }, sort: 'CREATED_AT', descending: true },
+    ]
+    for (const listing of listings) {
+      const snapshot = (rows: Row[]) =>
+        pages([rows.filter((one) => matches(one, listing.filter)).sort((a, b) => compare(a, b, listing))])
+      const followed = (law.events as TaskEvent[]).reduce(
+        (list, event) => follow(list, listing, event),
+        snapshot(law.before as Row[]),
+      )
+      expect(followed).toEqual(snapshot(law.after as Row[]))
+    }
   })
 
   it('snapshot before and its events give the snapshot after, in any order of lists', () => {
