@@ -1,6 +1,7 @@
 """What the cache, the limits and push promise."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from tasktide.adapters.memory.cache import MemoryCache
 from tasktide.adapters.memory.limits import MemoryLimits
 from tasktide.adapters.memory.push import MemoryPush
 from tasktide.domain.rates import Tier
-from tasktide.ports.cache import Snapshot
+from tasktide.ports.cache import SingleFlight, Snapshot
 from tasktide.ports.push import Message
 
 TIERS = (Tier(3, 1), Tier(5, 10))
@@ -36,6 +37,44 @@ async def test_a_snapshot_expires() -> None:
     assert await cache.get(["k"]) == {}
     await cache.put([Snapshot("k", 1, b"new", 60)])
     assert await cache.get(["k"]) == {"k": b"new"}
+
+
+async def test_what_was_kept_together_does_not_expire_together() -> None:
+    clock = FakeClock()
+    cache = MemoryCache(clock)
+    keys = [f"k{n}" for n in range(200)]
+    await cache.put([Snapshot(key, 1, b"x", 100) for key in keys])
+    clock.advance(89)
+    assert len(await cache.get(keys)) == 200
+    clock.advance(6)
+    assert 20 < len(await cache.get(keys)) < 180
+    clock.advance(5)
+    assert await cache.get(keys) == {}
+
+
+async def test_one_loader_a_key_whoever_asks() -> None:
+    flight: SingleFlight[str, int] = SingleFlight()
+    begun: list[str] = []
+    go = asyncio.Event()
+
+    async def load(key: str) -> int:
+        begun.append(key)
+        await go.wait()
+        if key == "bad":
+            raise ValueError(key)
+        return len(begun)
+
+    asked = [asyncio.create_task(flight.once(key, partial(load, key))) for key in ["a", "a", "b", "bad", "bad", "a"]]
+    await asyncio.sleep(0)
+    asked[0].cancel()  # who stops waiting stops nobody else
+    await asyncio.sleep(0)
+    go.set()
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert begun == ["a", "b", "bad"]
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert results[1] == results[5] == 3
+    assert all(isinstance(results[n], ValueError) for n in (3, 4))
+    assert await flight.once("a", partial(load, "a")) == 4, "the next one loads anew"
 
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=60))

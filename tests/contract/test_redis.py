@@ -102,6 +102,15 @@ async def test_a_snapshot_expires(client: Client) -> None:
     assert await cache.get(["k"]) == {"k": b"new"}
 
 
+async def test_what_was_kept_together_does_not_expire_together(client: Client) -> None:
+    cache = RedisCache(client)
+    keys = [f"k{n}" for n in range(100)]
+    await cache.put([Snapshot(key, 1, b"x", 100) for key in keys])
+    left_ms = [await client.call("PTTL", client.key(key)) for key in keys]
+    assert all(89_000 < one <= 100_000 for one in left_ms)
+    assert max(left_ms) - min(left_ms) > 3_000
+
+
 async def test_calls_of_one_tick_are_one(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = RedisCache(client)
     calls: list[object] = []

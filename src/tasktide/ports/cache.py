@@ -1,17 +1,26 @@
 """The cache: snapshots by key. Never the only copy of anything."""
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple, Protocol
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
+from random import Random
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tasktide.domain.events import encode
 from tasktide.domain.ids import TaskId
 from tasktide.domain.tasks import Task
 
 TASK_TTL_S = 600.0
+# What was kept at one moment goes over so large a part of its time, not all at once.
+JITTER = 0.1
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_random = Random()  # noqa: S311 - nobody gains by guessing when something is forgotten
 
 
 class Snapshot(NamedTuple):
-    """Something at a version, as JSON; an empty body says that it is gone."""
+    """Something at a version, as JSON; an empty body says that it is gone. Kept for `ttl_s` at most, see `spread`."""
 
     key: str
     version: int
@@ -32,6 +41,34 @@ def of_task(task: Task) -> Snapshot:
 def of_no_task(task_id: TaskId, version: int) -> Snapshot:
     """A task that was deleted at that version."""
     return Snapshot(task_key(task_id), version, b"", TASK_TTL_S)
+
+
+def spread(ttl_s: float) -> float:
+    """A time to live with jitter: up to a tenth shorter, so that what came together is not asked for anew together."""
+    return ttl_s * (1 - JITTER * _random.random())
+
+
+class SingleFlight(Generic[K, V]):
+    """One loader a key: whoever asks while it is under way waits for what it brings, its error included.
+
+    Only for keys that name a version: who joins a loader may see what was true before they asked.
+    """
+
+    def __init__(self) -> None:
+        self._loading: dict[K, asyncio.Task[V]] = {}
+
+    async def once(self, key: K, load: Callable[[], Coroutine[Any, Any, V]]) -> V:
+        """What the loader of a key brings. Who stops waiting stops nobody else's loader."""
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._loading[key] = asyncio.create_task(load())
+            loading.add_done_callback(lambda done: self._over(key, done))
+        return await asyncio.shield(loading)
+
+    def _over(self, key: K, done: "asyncio.Task[V]") -> None:
+        del self._loading[key]
+        if not done.cancelled():
+            done.exception()  # seen, even when nobody waits any more
 
 
 class Cache(Protocol):

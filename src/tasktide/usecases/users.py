@@ -14,7 +14,7 @@ from tasktide.domain.ids import UserId
 from tasktide.domain.paging import Cursor, Page
 from tasktide.domain.times import later
 from tasktide.domain.users import Account, Actor, Role, Session, User
-from tasktide.ports.cache import Cache, Snapshot
+from tasktide.ports.cache import Cache, SingleFlight, Snapshot
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
 from tasktide.ports.push import Message, Push
@@ -75,6 +75,7 @@ class Users:
         self._tokens = tokens
         self._passwords = passwords
         self._cache = cache
+        self._pages: SingleFlight[str, Page[User]] = SingleFlight()
         self._push = push
         self._ids = ids
         self._clock = clock
@@ -216,8 +217,9 @@ class Users:
         after = UserId(last.id) if last else None
         key = f"users:v{self._list_version}:{after}:{limit}"
         cached = (await self._cache.get([key])).get(key)
-        if cached:
-            return _decode_page(cached)
+        return _decode_page(cached) if cached else await self._pages.once(key, lambda: self._page(key, after, limit))
+
+    async def _page(self, key: str, after: UserId | None, limit: int) -> Page[User]:
         found = [account.user for account in await self._store.find(after, limit + 1)]
         more = paging.encode(Cursor("users", "", found[limit - 1].id)) if len(found) > limit else None
         page = Page(found[:limit], more)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 
-from tasktide.ports.cache import Snapshot
+from tasktide.ports.cache import Snapshot, spread
 from tasktide.ports.clock import Clock
 
 # Entries and bytes of bodies kept; the least recently used go first.
@@ -44,7 +44,7 @@ class MemoryCache:
             if known is not None and known[0] > snapshot.version and known[1] > now:
                 continue
             self._forget(snapshot.key)
-            self._entries[snapshot.key] = (snapshot.version, now + snapshot.ttl_s, snapshot.body)
+            self._entries[snapshot.key] = (snapshot.version, now + spread(snapshot.ttl_s), snapshot.body)
             self._bytes += len(snapshot.body)
         while len(self._entries) > self._most or self._bytes > self._most_bytes:
             self._forget(next(iter(self._entries)))

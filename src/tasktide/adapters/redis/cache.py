@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from tasktide.adapters.redis.client import MOST, Client, Coalesced
 from tasktide.domain.errors import Unavailable
-from tasktide.ports.cache import Snapshot
+from tasktide.ports.cache import Snapshot, spread
 
 # Digits of the version before a body.
 DIGITS = 16
@@ -54,6 +54,8 @@ class RedisCache:
 
     async def _put_all(self, snapshots: list[Snapshot]) -> Sequence[None]:
         keys = [self._client.key(one.key) for one in snapshots]
-        arguments = [part for one in snapshots for part in (one.version, max(1, round(one.ttl_s * 1_000)), one.body)]
+        arguments = [
+            part for one in snapshots for part in (one.version, max(1, round(spread(one.ttl_s) * 1_000)), one.body)
+        ]
         await self._client.script("put", keys, arguments)
         return [None] * len(snapshots)
