@@ -14,6 +14,8 @@ DEV := $(VENV)/.dev
 # Where Node is, the pages are built when their sources are newer; where it is not, the server says how to get them.
 NODE := $(shell command -v npm 2>/dev/null)
 WEB := $(if $(NODE),src/tasktide/web/index.html)
+# A server is worth having without its pages.
+PAGES = $(if $(NODE),$(MAKE) --silent web || echo "The web pages could not be built (see above); everything else runs." >&2)
 WEB_SOURCES := $(shell find web/src web/public -type f -not -path 'web/src/gql/*') \
 	$(wildcard web/*.html web/*.ts web/*.json web/*.mjs) docs/reference/schema.graphql
 
@@ -22,7 +24,8 @@ WEB_SOURCES := $(shell find web/src web/public -type f -not -path 'web/src/gql/*
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-up: $(RUNTIME) $(WEB) ## Install if needed, then run everything in one process: http://localhost:3000
+up: $(RUNTIME) ## Install if needed, then run everything in one process: http://localhost:3000
+	@$(PAGES)
 	@$(BIN)/tasktide up
 
 web: src/tasktide/web/index.html ## Build the web pages (needs Node.js 20 or later)
@@ -33,6 +36,7 @@ stack: ## Install and start PostgreSQL, Kafka, RabbitMQ and Redis on this machin
 
 up-distributed: $(DEV) ## Run every role as a process of its own on the stack, in this terminal
 	@deploy/native/stack up
+	@$(PAGES)
 	@export $$(deploy/native/stack env) PATH="$(CURDIR)/$(BIN):$$PATH"; \
 		exec $(BIN)/honcho -d . -f deploy/native/Procfile start -p $${PORT:-3000}
 
