@@ -19,9 +19,12 @@ _numbers = count(1)
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium; without it, or without the pages, these tests are left out, which in CI is a failure."""
+    """Chromium; without it, or without the pages, these tests are left out, which in CI is a failure.
+
+    For one module: as long as it is open, its event loop is the thread's, and no other asyncio test can run.
+    """
     built = (ROOT / "src/tasktide/web/index.html").is_file()
     if CHROMIUM is None or not built:
         wanted = "install chromium" if CHROMIUM is None else "run `make web`"
