@@ -34,6 +34,7 @@ class Consumer(Service):
         self._letters = letters
         self._clock = clock
         self._measured_at = float("-inf")
+        self._waiting_calls = 0
 
     async def read(self, limit: int) -> list[tuple[Stored, Any]]:
         """The next records with their events; what cannot be decoded is parked on the way.
@@ -57,22 +58,25 @@ class Consumer(Service):
     async def keep_trying(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result; while its engine is away, again and again, ever slower, until asked to stop."""
         attempt = 0
-        while True:
-            try:
-                result = await call()
-            except Unavailable as away:
-                if self.stopping:
-                    raise
+        is_waiting = False
+        try:
+            while True:
+                try:
+                    return await call()
+                except Unavailable as away:
+                    if self.stopping:
+                        raise
+                    if not is_waiting:
+                        is_waiting = True
+                        self._wait_for(1)
+                        self.logger.warning("stalled", engine=away.engine, detail=away.detail)
+                    await self.pause(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
+                    attempt += 1
+        finally:
+            if is_waiting:
+                self._wait_for(-1)
                 if not self.stalled:
-                    self.logger.warning("stalled", engine=away.engine, detail=away.detail)
-                self._stall(is_stalled=True)
-                await self.pause(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
-                attempt += 1
-            else:
-                if self.stalled:
                     self.logger.info("resumed")
-                    self._stall(is_stalled=False)
-                return result
 
     async def park(self, record: Stored, error: Exception) -> None:
         """Set a record aside as a dead letter."""
@@ -98,6 +102,8 @@ class Consumer(Service):
             lag = await self.keep_trying(self.reader.lag)
             self.metrics.lag(self.name, lag.records, lag.age_s)
 
-    def _stall(self, *, is_stalled: bool) -> None:
-        self.stalled = is_stalled
-        self.metrics.stalled(self.name, is_stalled=is_stalled)
+    def _wait_for(self, change: int) -> None:
+        """Count the calls that wait for an engine: while there is one, it is stalled, whatever the others do."""
+        self._waiting_calls += change
+        self.stalled = self._waiting_calls > 0
+        self.metrics.stalled(self.name, is_stalled=self.stalled)
