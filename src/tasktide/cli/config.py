@@ -10,7 +10,6 @@ from rich.table import Table
 
 from tasktide import settings as all_settings
 from tasktide.cli import context
-from tasktide.interfaces.graphql.schema import sdl
 from tasktide.settings import Settings
 
 app = typer.Typer(help="Settings: check them, show them, read about them.", no_args_is_help=True)
@@ -47,6 +46,8 @@ def docs() -> None:
 @app.command()
 def schema() -> None:
     """Print the GraphQL schema in its own language."""
+    from tasktide.interfaces.graphql.schema import sdl  # noqa: PLC0415 - only where it is used
+
     typer.echo(sdl(), nl=False)
 
 
