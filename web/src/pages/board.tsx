@@ -12,9 +12,8 @@ import {
   useSensors,
 } from '@dnd-kit/core'
 import { useNavigate } from '@tanstack/react-router'
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
-import { move, rowsOf, useEdit, usePeople, useTasks } from '../data'
+import { type KeyboardEvent, useMemo, useState } from 'react'
+import { move, useEdit, usePeople } from '../data'
 import type { TaskSort, TaskStatus } from '../gql/graphql'
 import type { Search } from '../router'
 import { type Listing, mayMove, type Row, STATUS_NAMES, STATUSES } from '../tasks'
@@ -34,6 +33,7 @@ import {
 } from '../ui/basics'
 import { Filters, filterOf, useSearchOf } from '../ui/filters'
 import { Icon } from '../ui/icons'
+import { useRows } from '../ui/rows'
 
 export function Board() {
   const [search, setSearch] = useSearchOf('/board')
@@ -101,7 +101,7 @@ export function Board() {
   )
 }
 
-const CARD_PX = 84
+const COLUMN = { page: 50, ahead: 15, height: 84, gap: 8, overscan: 6 }
 
 function Column({
   status,
@@ -118,29 +118,8 @@ function Column({
     () => ({ filter: filterOf(search, [status]), sort: search.sort ?? 'CREATED_AT', descending: !search.up }),
     [search, status],
   )
-  const list = useTasks(listing)
-  const rows = useMemo(() => rowsOf(list.data), [list.data])
+  const { list, rows, frame, virtual, items } = useRows(listing, COLUMN)
   const { setNodeRef, isOver } = useDroppable({ id: status })
-  const frame = useRef<HTMLDivElement>(null)
-  const virtual = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => frame.current,
-    estimateSize: () => CARD_PX,
-    getItemKey: (index) => rows[index]!.id,
-    overscan: 6,
-    gap: 8,
-  })
-  const items = virtual.getVirtualItems()
-  const lastShown = items.at(-1)?.index ?? 0
-  useEffect(() => {
-    if (
-      list.hasNextPage &&
-      !list.isFetchingNextPage &&
-      !list.isFetchNextPageError &&
-      lastShown >= rows.length - 15
-    )
-      void list.fetchNextPage()
-  }, [list, lastShown, rows.length])
   const isOpenTo = dragged != null && mayMove(dragged, status)
 
   return (

@@ -1,14 +1,15 @@
 // A list of tasks as rows: sorted by its heads, selected by boxes, as long as it likes.
 import { useNavigate } from '@tanstack/react-router'
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { type KeyboardEvent, type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
-import { rowsOf, usePeople, useTasks } from '../data'
+import { type KeyboardEvent, type ReactNode, useMemo, useState } from 'react'
+import { usePeople } from '../data'
 import type { TaskFilterInput, TaskSort } from '../gql/graphql'
 import type { Listing, Row } from '../tasks'
 import { Avatar, Button, Due, Failed, join, Label, Priority, Skeletons, StatusIcon, Time } from './basics'
 import { type ListedPath, useSearchOf } from './filters'
+import { useRows } from './rows'
 
 const ROW_PX = 40
+const TABLE = { page: 100, ahead: 30, height: ROW_PX, overscan: 12 }
 
 export function TaskTable({
   path,
@@ -30,29 +31,9 @@ export function TaskTable({
   const key = JSON.stringify([filter, sort, search.up])
   // The key says all of it.
   const listing = useMemo<Listing>(() => ({ filter, sort, descending: !search.up }), [key])
-  const list = useTasks(listing, 100)
-  const rows = useMemo(() => rowsOf(list.data), [list.data])
+  const { list, rows, frame, virtual, items } = useRows(listing, TABLE)
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const selected = rows.filter((row) => chosen.has(row.id))
-  const frame = useRef<HTMLDivElement>(null)
-  const virtual = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => frame.current,
-    estimateSize: () => ROW_PX,
-    getItemKey: (index) => rows[index]!.id,
-    overscan: 12,
-  })
-  const items = virtual.getVirtualItems()
-  const lastShown = items.at(-1)?.index ?? 0
-  useEffect(() => {
-    if (
-      list.hasNextPage &&
-      !list.isFetchingNextPage &&
-      !list.isFetchNextPageError &&
-      lastShown >= rows.length - 30
-    )
-      void list.fetchNextPage()
-  }, [list, lastShown, rows.length])
 
   const toggle = (id: string) =>
     setChosen((now) => {

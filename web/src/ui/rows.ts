@@ -1,0 +1,36 @@
+// A list of tasks in a frame that scrolls: only what is in sight is drawn, and more is loaded before its end is reached.
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { useEffect, useMemo, useRef } from 'react'
+import { rowsOf, useTasks } from '../data'
+import type { Listing } from '../tasks'
+
+interface Shape {
+  /** Tasks a page, and how many before the end the next one is asked for. */
+  page: number
+  ahead: number
+  /** Pixels of a row, about, and between two of them; rows drawn beyond the frame. */
+  height: number
+  gap?: number
+  overscan: number
+}
+
+export function useRows(listing: Listing, { page, ahead, height, gap, overscan }: Shape) {
+  const list = useTasks(listing, page)
+  const rows = useMemo(() => rowsOf(list.data), [list.data])
+  const frame = useRef<HTMLDivElement>(null)
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => frame.current,
+    estimateSize: () => height,
+    getItemKey: (index) => rows[index]!.id,
+    overscan,
+    gap,
+  })
+  const items = virtual.getVirtualItems()
+  const lastShown = items.at(-1)?.index ?? 0
+  useEffect(() => {
+    const mayAsk = list.hasNextPage && !list.isFetchingNextPage && !list.isFetchNextPageError
+    if (mayAsk && lastShown >= rows.length - ahead) void list.fetchNextPage()
+  }, [list, lastShown, rows.length, ahead])
+  return { list, rows, frame, virtual, items }
+}
