@@ -103,3 +103,8 @@ export function openSocket(opened: () => void, closed: (isRefused: boolean) => v
   })
   return client
 }
+
+/** Close a socket for good. One that is just being refused has ended already, and says so to nobody here. */
+export function closeSocket(socket: Client): void {
+  Promise.resolve(socket.dispose()).catch(() => {})
+}

@@ -2,7 +2,7 @@
 import type { InfiniteData } from '@tanstack/react-query'
 import type { Client } from 'graphql-ws'
 import { useEffect, useState } from 'react'
-import { failure, openSocket, request } from './api'
+import { closeSocket, failure, openSocket, request } from './api'
 import { applyEvent, client, forget, type InboxPage, type Notice, refresh } from './data'
 import { ME, NOTIFICATIONS, TASK_EVENTS, VIEWERS } from './documents'
 import type { NotificationsSubscription, TaskEventsSubscription, ViewersSubscription } from './gql/graphql'
@@ -97,7 +97,7 @@ export function useLive(): Connection {
     return () => {
       isOver = true
       current = null
-      void socket.dispose()
+      closeSocket(socket)
     }
   }, [])
   return state
