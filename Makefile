@@ -19,7 +19,7 @@ PAGES = $(if $(NODE),$(MAKE) --silent web || echo "The web pages could not be bu
 WEB_SOURCES := $(shell find web/src web/public -type f -not -path 'web/src/gql/*') \
 	$(wildcard web/*.html web/*.ts web/*.json web/*.mjs) docs/reference/schema.graphql
 
-.PHONY: help web screenshots up stack up-distributed test check fmt clean lock docs bench bench-peers profile soak
+.PHONY: help web screenshots up stack up-distributed test check fmt clean lock docs bench bench-stack bench-peers profile soak
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ test: $(DEV) $(WEB) ## Run all tests, with coverage
 
 bench: $(DEV) ## Measure every scenario and write a dated table (ARGS="--seconds 10 --only single")
 	PYTHONPATH=tests:. $(BIN)/python -m bench.run $(ARGS)
+
+bench-stack: $(DEV) ## The same with all roles apart on the real engines, and one shard against three
+	PYTHONPATH=tests:. $(BIN)/python -m bench.run --stack $(ARGS)
 
 bench-peers: $(DEV) ## Jobs on Tasktide and its peers (taskiq, dramatiq, Celery, BullMQ) side by side
 	PYTHONPATH=tests:. $(BIN)/python -m bench.peers.run $(ARGS)

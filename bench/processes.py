@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from support.processes import free_port
 
@@ -16,15 +16,16 @@ READY_S = 60.0
 
 
 class Server:
-    """`tasktide up` with its own defaults, rate limits and all."""
+    """A process of the program, `tasktide up` unless told otherwise, with its own defaults, rate limits and all."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.folder = folder
         self.port = free_port()
+        self.environment = environment
         self.output: list[str] = []
         began = time.monotonic()
         self.process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "tasktide"), "up"],
+            [str(Path(sys.executable).parent / "tasktide"), *(arguments or ("up",))],
             env=os.environ | {"TASKTIDE_DATA_DIR": str(folder), "PORT": str(self.port)} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -41,6 +42,14 @@ class Server:
     def watcher(self) -> "Watcher":
         """What the kernel says of it."""
         return self._watcher
+
+    def memory_mb(self, name: str) -> float:
+        """See `Watcher.memory_mb`."""
+        return self._watcher.memory_mb(name)
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of processor time so far, by process."""
+        return {"server": self._watcher.cpu_s()}
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +79,30 @@ class Watcher:
         fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
+    def with_children(self) -> float:
+        """As `cpu_s`, with that of all processes it started, whether they still run or have ended."""
+        times = {int(path.name): _times(path) for path in Path("/proc").glob("[0-9]*")}
+        found = {self._pid}
+        while more := {pid for pid, one in times.items() if one and one.parent in found} - found:
+            found |= more
+        return sum(one.ticks for pid in found if (one := times.get(pid))) / TICKS
+
     def memory_mb(self, name: str = "VmRSS") -> float:
         """Resident memory in MB; `VmHWM` for the most there ever was."""
         lines = Path(f"/proc/{self._pid}/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
+
+
+class _Times(NamedTuple):
+    """Who started a process, and its processor time with that of its children that have ended."""
+
+    parent: int
+    ticks: int
+
+
+def _times(folder: Path) -> _Times | None:
+    try:
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return None
+    return _Times(int(fields[1]), sum(int(field) for field in fields[11:15]))

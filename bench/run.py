@@ -20,7 +20,9 @@ import uvloop
 
 from bench.grow import grow
 from bench.processes import Server
-from bench.scenarios import Scenario, scenarios
+from bench.roles import Roles
+from bench.scenarios import EMBEDDED, STACK, Scenario, scenarios
+from bench.shards import shards
 from support.processes import free_port
 from tasktide.load.plan import Account
 from tasktide.load.sockets import Ears
@@ -29,10 +31,13 @@ ROOT = Path(__file__).parents[1]
 TASKTIDE = str(Path(sys.executable).parent / "tasktide")
 GROWTH = (10_000, 1_000_000, 5_000_000)
 IDLE_TASKS = 100_000
-ABOUT = (
-    "Everything in one process on SQLite, default settings, all pipelines running; the driver on the same cores.",
-    "Bold figures reach what they should; `driver alone` is the driver against a server that does nothing.",
+EMBEDDED_IS = (
+    "Everything in one process on SQLite, default settings, all pipelines running; the driver on the same cores."
 )
+STACK_IS = (
+    "Every role in a process of its own, on three PostgreSQL servers, Kafka, RabbitMQ and Redis; all on the same cores."
+)
+LEGEND = "Bold figures reach what they should; `driver alone` is the driver against a server that does nothing."
 TOKENS = ("--token", "1:nobody", "--token", "2:nobody")
 
 
@@ -53,13 +58,14 @@ def drive(port: int, folder: Path, arguments: Sequence[str], seconds: float, **e
     return report
 
 
-def measured(server: Server, scenario: Scenario) -> dict[str, Any]:
-    """A scenario on a running server, with what it cost."""
-    watcher = server.watcher
-    cpu, began = watcher.cpu_s(), time.monotonic()
-    report = drive(server.port, server.folder, scenario.arguments, scenario.seconds)
-    report["server_cpu"] = round((watcher.cpu_s() - cpu) / (time.monotonic() - began), 2)
-    report["memory_mb"] = round(watcher.memory_mb("VmHWM"))
+def measured(server: Server | Roles, scenario: Scenario) -> dict[str, Any]:
+    """A scenario on a running server, with what it cost: cores by process, and memory."""
+    before, began = server.cpu(), time.monotonic()
+    report = drive(server.port, server.folder, scenario.arguments, scenario.seconds, **server.environment)
+    after, took_s = server.cpu(), time.monotonic() - began
+    report["cpu"] = {name: round((after[name] - before[name]) / took_s, 2) for name in after}
+    report["server_cpu"] = round(sum(report["cpu"].values()), 2)
+    report["memory_mb"] = round(server.memory_mb("VmHWM"))
     return report
 
 
@@ -140,6 +146,16 @@ def table(rows: list[tuple[Scenario, dict[str, Any], float]]) -> list[str]:
     return lines
 
 
+def costs(rows: list[tuple[Scenario, dict[str, Any], float]]) -> list[str]:
+    """Which process took how much, as Markdown."""
+    names = list(dict.fromkeys(name for _, report, _ in rows for name in report["cpu"]))
+    lines = [f"| cores taken by | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    for scenario, report, _ in rows:
+        cells = [f"{report['cpu'].get(name, 0):.2f}" for name in names]
+        lines.append(f"| {scenario.name} | {' | '.join(cells)} |")
+    return lines
+
+
 def machine() -> str:
     """What it was measured on."""
     model = next(
@@ -161,27 +177,36 @@ def main() -> None:
     """Measure, print, and write the table under bench/baselines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="of the single submits; the others take a third")
-    parser.add_argument("--only", action="append", help="a scenario by name, `growth` or `idle`; may be repeated")
+    parser.add_argument("--stack", action="store_true", help="with all roles apart, on the real engines")
+    parser.add_argument(
+        "--only", action="append", help="a scenario by name, `growth`, `idle`, or `shards`; may be repeated"
+    )
     parser.add_argument("--out", type=Path, help="where to write; by default a dated file")
     chosen = parser.parse_args()
-    wanted = set(chosen.only or [*(one.name for one in scenarios(1)), "growth", "idle"])
+    goals = STACK if chosen.stack else EMBEDDED
+    wanted = set(chosen.only or [*goals, *(["shards"] if chosen.stack else ["growth", "idle"])])
     folder = Path(tempfile.mkdtemp(prefix="tasktide-bench-"))
     lines = [f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "", machine(), ""]
-    lines += [*ABOUT, ""]
+    lines += [STACK_IS if chosen.stack else EMBEDDED_IS, LEGEND, ""]
     try:
         with nothing() as (port, shouting):
-            alone = {one.name: ceiling(port, folder, one) for one in scenarios(1) if one.name in wanted}
+            alone = {one.name: ceiling(port, folder, one) for one in scenarios(1, goals) if one.name in wanted}
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 heard = runner.run(hearing(shouting))
         rows = []
-        for scenario in scenarios(chosen.seconds):
+        for scenario in scenarios(chosen.seconds, goals):
             if scenario.name not in wanted:
                 continue
-            with Server(folder / scenario.name) as server:
+            data = folder / scenario.name
+            with Roles(data) if chosen.stack else Server(data) as server:
                 rows.append((scenario, measured(server, scenario), alone[scenario.name]))
             show(scenario.name, rows[-1][1])
-            shutil.rmtree(folder / scenario.name)
+            shutil.rmtree(data, ignore_errors=True)
         lines += [*table(rows), "", f"The driver's sockets alone take in {heard:,.0f} frames a second."]
+        if chosen.stack:
+            lines += ["", *costs(rows)]
+        if "shards" in wanted:
+            lines += ["", *shards()]
         if "idle" in wanted:
             memory, ready_s = idle(folder / "idle", IDLE_TASKS)
             lines += [
@@ -194,7 +219,8 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
-    out = chosen.out or ROOT / "bench" / "baselines" / f"{datetime.now(UTC):%Y-%m-%d}.md"
+    name = f"{datetime.now(UTC):%Y-%m-%d}{'-stack' if chosen.stack else ''}.md"
+    out = chosen.out or ROOT / "bench" / "baselines" / name
     out.write_text(text)
 
 

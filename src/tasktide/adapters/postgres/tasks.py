@@ -62,7 +62,7 @@ class PostgresTasks:
         # While another shard is away the batch is repeated: what this one has is not said again each time.
         ids = tuple(entry.task.id for entry in entries)
         if self._inserted.get(shard) != ids:
-            await self._shards.databases[shard].write(SQL["insert"], *_insertion(entries))
+            await self._shards.databases[shard].write(SQL["insert"], *insertion(entries))
             self._inserted[shard] = ids
 
     async def commit(self, changes: Sequence[Change]) -> frozenset[TaskId]:
@@ -174,7 +174,8 @@ def _likely_home(change: Change) -> int:
     return (after.performer_id if before is None else before[0]) or after.id
 
 
-def _insertion(entries: Sequence[Entry]) -> list[Any]:
+def insertion(entries: Sequence[Entry]) -> list[Any]:
+    """The arguments of the statement that inserts tasks, a column of rows each."""
     rows = [
         (
             task.id, task.version, str(task.status), task.priority, task.creator_id, task.performer_id, task.handler,
