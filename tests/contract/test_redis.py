@@ -4,12 +4,14 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from support import make
 from support.clock import FakeClock
 from support.engines import open_engine
+from support.proxy import Proxy
 from tasktide.adapters.memory.limits import MemoryLimits
 from tasktide.adapters.memory.push import MemoryPush
 from tasktide.adapters.prometheus.metrics import PrometheusMetrics
@@ -133,6 +135,57 @@ async def test_a_cache_that_is_away_is_empty(away: Client) -> None:
     await cache.put([Snapshot("k", 1, b"x", 60)])
     assert await cache.get(["k"]) == {}
     await cache.drop(["k"])
+
+
+async def test_what_is_offered_is_here_at_once_and_soon_everywhere(client: Client) -> None:
+    here, there = RedisCache(client), RedisCache(client)
+    here.offer([Snapshot(f"k{n}", 1, b"%d" % n, 60) for n in range(1_500)])
+    assert await here.get(["k0", "k1499", "none"]) == {"k0": b"0", "k1499": b"1499"}
+    async with asyncio.timeout(5):
+        while len(await there.get(["k0", "k1499"])) < 2:
+            await asyncio.sleep(0.01)
+    await here.put([Snapshot("k0", 2, b"two", 60)])
+    assert await here.get(["k0"]) == await there.get(["k0"]) == {"k0": b"two"}, "it is not read from here any more"
+    await here.close()
+
+
+async def test_what_could_not_be_written_is_not_read_as_it_was(client: Client) -> None:
+    address = urlsplit(stack_url())
+    with Proxy(address.port or 6379) as proxy:
+        behind = Client(f"redis://127.0.0.1:{proxy.port}{address.path}", prefix=client.prefix)
+        here, there = RedisCache(behind), RedisCache(client)
+        await there.put([Snapshot("k", 1, b"old", 60), Snapshot("l", 1, b"old", 60)])
+        proxy.is_cut = True
+        await here.put([Snapshot("k", 2, b"new", 60)])
+        await here.drop(["l"])
+        assert await there.get(["k", "l"]) == {"k": b"old", "l": b"old"}, "it could not be written"
+        proxy.is_cut = False
+        async with asyncio.timeout(5):
+            while await there.get(["k", "l"]):
+                await asyncio.sleep(0.05)
+        await here.close()
+        await behind.close()
+
+
+async def test_far_from_the_limits_nobody_waits_and_all_are_counted(client: Client) -> None:
+    metrics = PrometheusMetrics()
+    one = RedisLimits(client, MemoryLimits(FakeClock()), metrics)
+    two = RedisLimits(client, MemoryLimits(FakeClock()), metrics)
+    tiers = (Tier(1_000, 60), Tier(2_000, 120))
+    assert one.hit_now("a", tiers) is None, "nobody has asked yet"
+    assert (await one.hit("a", tiers)).usage[0].remaining == 999
+    told = [one.hit_now("a", tiers) for _ in range(200)]
+    assert [verdict.usage[0].remaining for verdict in told if verdict] == list(range(998, 798, -1))
+    async with asyncio.timeout(5):
+        while (await two.hit("a", tiers)).usage[0].remaining > 797:
+            await asyncio.sleep(0.05)
+    # Near a limit each one asks, so that it holds to the request.
+    passed = [one.hit_now("a", tiers) or await one.hit("a", tiers) for _ in range(1_000)]
+    left = (await two.hit("a", tiers)).usage[0].remaining
+    assert sum(verdict.allowed for verdict in passed) + 201 <= 1_000
+    assert (left, passed[-1].allowed) == (0, False)
+    await one.close()
+    await two.close()
 
 
 async def test_all_tiers_hold_at_once_over_all_gateways(client: Client) -> None:

@@ -118,7 +118,8 @@ class Gate:
         client = scope.get("client")
         if path in SIGN_IN:
             actor = None  # guessing passwords counts by address, whoever else one is signed in as
-        verdict = await admission.admit(actor, client[0] if client else "unknown")
+        address = client[0] if client else "unknown"
+        verdict = admission.admit_now(actor, address) or await admission.admit(actor, address)
         answer.extra.append((b"ratelimit-policy", _policy(admission.tiers(actor))))
         answer.extra.append((b"ratelimit", _left(verdict)))
         if not verdict.allowed:

@@ -79,7 +79,11 @@ class Cache(Protocol):
         ...
 
     async def put(self, snapshots: Sequence[Snapshot]) -> None:
-        """Keep the snapshots; one never replaces a newer version of the same key."""
+        """Keep the snapshots; one never replaces a newer version of the same key. Others see them when it returns."""
+        ...
+
+    def offer(self, snapshots: Sequence[Snapshot]) -> None:
+        """As `put`, seen by this process at once and by others soon; for keys that were never kept before."""
         ...
 
     async def drop(self, keys: Collection[str]) -> None:

@@ -1,6 +1,6 @@
 """Who may come in now: rate limits."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from tasktide.domain.errors import Limited
 from tasktide.domain.rates import Tier, Verdict
@@ -21,11 +21,17 @@ class Admission:
         """The limits that hold for an actor, or for nobody in particular."""
         return self._anonymous if actor is None else self._signed_in
 
-    def admit(self, actor: Actor | None, address: str) -> Awaitable[Verdict]:
+    def admit_now(self, actor: Actor | None, address: str) -> Verdict | None:
+        """As `admit`, when nobody has to be asked; None, and nothing counted, otherwise."""
+        return self._limits.hit_now(_key(actor, address), self.tiers(actor))
+
+    async def admit(self, actor: Actor | None, address: str) -> Verdict:
         """Count a request; the verdict says whether it may pass."""
-        if actor is None:
-            return self._limits.hit(f"address:{address}", self._anonymous)
-        return self._limits.hit(f"user:{actor.user_id}", self._signed_in)
+        return self.admit_now(actor, address) or await self._limits.hit(_key(actor, address), self.tiers(actor))
+
+
+def _key(actor: Actor | None, address: str) -> str:
+    return f"address:{address}" if actor is None else f"user:{actor.user_id}"
 
 
 def refusal(verdict: Verdict) -> Limited:

@@ -330,7 +330,7 @@ class Tasks:
         await self._log.append(records)
         self._accepted += 1
         if reserved is None or not reserved.is_resumed:
-            await self._remember(made)
+            self._cache.offer([of_task(task) for task in made])
         return made
 
     async def _resumed(self, reserved: Reserved | None, count: int) -> list[Task]:

@@ -167,11 +167,16 @@ async def _shared(
     client = Client(settings.redis_url)
     stack.push_async_callback(client.close)
     await patiently("REDIS_URL", client.ping)
-    shared_push = RedisPush(client, push)
-    stack.push_async_callback(shared_push.close)
+    shared_push, cache, shared_limits = (
+        RedisPush(client, push),
+        RedisCache(client),
+        RedisLimits(client, limits, metrics),
+    )
+    for part in (shared_push, cache, shared_limits):
+        stack.push_async_callback(part.close)
     return _Shared(
-        cache=RedisCache(client),
-        limits=RedisLimits(client, limits, metrics),
+        cache=cache,
+        limits=shared_limits,
         push=shared_push,
         ids=RedisIds(client, stores.ids),
         sessions=RedisSessions(client, stores.sessions),

@@ -38,6 +38,10 @@ class MemoryCache:
 
     async def put(self, snapshots: Sequence[Snapshot]) -> None:
         """See the port."""
+        self.offer(snapshots)
+
+    def offer(self, snapshots: Sequence[Snapshot]) -> None:
+        """See the port."""
         now = self._clock.monotonic()
         for snapshot in snapshots:
             known = self._entries.get(snapshot.key)

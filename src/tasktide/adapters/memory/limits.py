@@ -20,6 +20,10 @@ class MemoryLimits:
 
     async def hit(self, key: str, tiers: Sequence[Tier]) -> Verdict:
         """See the port."""
+        return self.hit_now(key, tiers)
+
+    def hit_now(self, key: str, tiers: Sequence[Tier]) -> Verdict:
+        """See the port."""
         now = self._clock.monotonic()
         windows = self._windows.get(key)
         if windows is None or len(windows) != len(tiers):
