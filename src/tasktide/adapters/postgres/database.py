@@ -105,11 +105,20 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def using(self) -> AsyncIterator[Any]:
-        """A connection of the pool for a while."""
+        """A connection of the pool for a while. It goes back as it is, a transaction that is still open aside."""
         with translated():
             pool = await self._open()
             async with pool.acquire(timeout=CONNECT_S) as raw:
                 yield raw
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """As `using`, for what holds something as long as it is connected: it ends with the block."""
+        async with self.using() as raw:
+            try:
+                yield raw
+            finally:
+                raw.terminate()
 
     async def ping(self) -> None:
         """Return when the server answers; Unavailable when it does not."""
@@ -148,6 +157,7 @@ class Database:
                         timeout=CONNECT_S,
                         command_timeout=STATEMENT_S,
                         max_inactive_connection_lifetime=60,
+                        reset=_leave,
                         server_settings={
                             "application_name": "tasktide",
                             "statement_timeout": str(round(STATEMENT_S * 1_000)),
@@ -156,6 +166,10 @@ class Database:
                         },
                     )
         return self._pool
+
+
+async def _leave(_connection: Any) -> None:
+    """Give a connection back as it is: asking the server to forget its settings doubled the calls of a statement."""
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ class PostgresOutbox:
             return
         with contextlib.suppress(Exception):
             await connection.remove_listener("outbox", self._wake)
-            await connection.execute(SQL["release"])
+            await connection.execute(SQL["release"])  # before the server notices that the connection has ended
         with contextlib.suppress(Exception):
             await stack.aclose()
 
@@ -78,7 +78,7 @@ class PostgresOutbox:
     async def _hold(self) -> bool:
         stack = contextlib.AsyncExitStack()
         try:
-            connection = await stack.enter_async_context(self._database.using())
+            connection = await stack.enter_async_context(self._database.session())
             with translated():
                 if not await connection.fetchval(SQL["hold"]):
                     await stack.aclose()
