@@ -46,6 +46,9 @@ class Lag(NamedTuple):
 class Reader(Protocol):
     """One group's way through one topic, for one reading task; a commit may go on beside the next read."""
 
+    # What a batch costs beside its records makes it worth waiting so long for a larger one, when there is much to do.
+    linger_s: float
+
     async def read(self, limit: int, wait_s: float) -> Sequence[Stored]:
         """The next records in order, at most `limit`; empty when none came within `wait_s` seconds.
 

@@ -23,6 +23,8 @@ SESSION_MS = 6_000
 SILENT_S = 60.0
 # The client does one thing at a time: a commit waits until a look for records is over, so each look is short.
 LOOK_S = 0.02
+# A batch costs a look, a commit and statements on every shard: single submits 2,900/s with 15 ms, 3,680/s with 40 ms.
+LINGER_S = 0.04
 # The group has moved on without us: what we wanted to commit is read again by somebody, which is harmless.
 _OVERTAKEN = {
     KafkaError.ILLEGAL_GENERATION,
@@ -47,6 +49,8 @@ class _Delivered(NamedTuple):
 
 class KafkaReader:
     """`ports.log.Reader`. Its client lives on a thread of its own."""
+
+    linger_s = LINGER_S
 
     def __init__(self, brokers: str, prefix: str, topic: str, group: str) -> None:
         self._topic = prefix + topic
