@@ -13,9 +13,9 @@ from tasktide.ports.log import Log, Stored
 from tasktide.ports.metrics import Metrics
 
 BATCH = 1_000
-# Under load a pipeline waits a moment for a larger batch, as long as its reader says. A few records alone go through at
-# once, and full batches follow each other.
-LINGER_FROM, LINGER_TO = 16, 300
+# Under load a pipeline waits a moment for a larger batch, as long as its reader says: when a batch holds what so many
+# records a second would bring in that time. Fewer go through at once, and full batches follow each other.
+LINGER_RATE, LINGER_TO = 1_100, 300
 
 Handle = Callable[[Sequence[Any]], Awaitable[None]]
 
@@ -60,8 +60,9 @@ class Pipeline(Consumer):
                 if committing is not None:
                     await committing
                 committing = asyncio.create_task(self._commit(found[-1][0].position))
-                if LINGER_FROM <= len(found) < LINGER_TO:
-                    await self.pause(self.reader.linger_s)
+                linger_s = self.reader.linger_s
+                if linger_s * LINGER_RATE <= len(found) < LINGER_TO:
+                    await self.pause(linger_s)
         finally:
             if committing is not None:
                 await committing

@@ -24,6 +24,8 @@ from tasktide.usecases.tasks import CANCELLED_JOBS
 BATCH = 500
 # Works read ahead of the workers: within it the most urgent goes first, beyond it the oldest.
 WINDOW = 10_000
+# Turns of the event loop between a claim and the next: a handler that waits for nothing is over by then.
+QUICK_TURNS = 3
 # Attempts claimed and not yet stored as finished, however fast their handlers are.
 UNSTORED = 2_000
 # A stopping worker lets its handlers run on for so long, then hands their jobs back.
@@ -157,6 +159,9 @@ class Worker(Consumer):
 
     async def _claim(self) -> None:
         while not self.stopping:
+            # Those that were claimed last begin now, and what is quick ends: one claim of many costs less than two of half.
+            for _ in range(QUICK_TURNS):
+                await asyncio.sleep(0)
             # Those that have ended and wait to be stored take nobody's place.
             free = min(self._concurrency - self._executing, UNSTORED - self._unstored)
             taken = self._waiting.take(free, self._free) if free > 0 else []

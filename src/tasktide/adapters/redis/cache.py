@@ -11,6 +11,8 @@ from tasktide.ports.cache import Snapshot, spread
 
 # Digits of the version before a body.
 DIGITS = 16
+# What is offered is written so long after the last write, together.
+BEHIND_S = 0.01
 # Snapshots offered and not yet written; past it they are not kept.
 OFFERED = 20_000
 # Keys whose write failed, remembered until they can be removed.
@@ -114,6 +116,8 @@ class RedisCache:
             for one in some:
                 if self._offered.get(one.key) is one:
                     del self._offered[one.key]
+            if len(some) < MOST:
+                await asyncio.sleep(BEHIND_S)
 
     async def _get_all(self, keys: list[str]) -> Sequence[bytes | None]:
         values: Sequence[bytes | None] = await self._client.call("MGET", *(self._client.key(key) for key in keys))
