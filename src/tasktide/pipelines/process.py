@@ -159,7 +159,7 @@ class Worker(Consumer):
 
     async def _claim(self) -> None:
         while not self.stopping:
-            # Those that were claimed last begin now, and what is quick ends: one claim of many costs less than two of half.
+            # What was claimed last begins now, and what is quick ends: one claim of many costs less than two of half.
             for _ in range(QUICK_TURNS):
                 await asyncio.sleep(0)
             # Those that have ended and wait to be stored take nobody's place.

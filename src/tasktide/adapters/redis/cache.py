@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import structlog
 
-from tasktide.adapters.redis.client import AWAY_S, MOST, Client, Coalesced
+from tasktide.adapters.redis.client import AWAY_S, MOST, Client, Coalesced, ended
 from tasktide.domain.errors import Unavailable
 from tasktide.ports.cache import Snapshot, spread
 
@@ -79,8 +79,7 @@ class RedisCache:
 
     async def close(self) -> None:
         """Stop writing; what was only offered is not kept."""
-        if self._behind is not None:
-            self._behind.cancel()
+        await ended(self._behind)
 
     def _owe(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -120,3 +120,10 @@ class Coalesced(Generic[T, R]):
         for (_, future), result in zip(pending, results, strict=True):
             if not future.done():
                 future.set_result(result)
+
+
+async def ended(task: asyncio.Task[None] | None) -> None:
+    """Stop a task in the background, and return when it has."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])

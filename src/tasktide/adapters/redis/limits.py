@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tasktide.adapters.redis.client import MOST, Client, Coalesced
+from tasktide.adapters.redis.client import MOST, Client, Coalesced, ended
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.rates import Tier, Usage, Verdict
 from tasktide.ports.limits import Limits
@@ -98,8 +98,7 @@ class RedisLimits:
 
     async def close(self) -> None:
         """Stop counting."""
-        if self._counting is not None:
-            self._counting.cancel()
+        await ended(self._counting)
 
     async def _count(self) -> None:
         """Count what has passed, one call at a time with all that passed during the last one."""
