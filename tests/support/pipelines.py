@@ -32,6 +32,9 @@ from tasktide.usecases.ingest import Ingest
 from tasktide.usecases.notifications import Notifications
 from tasktide.usecases.processing import Processing
 
+# Records behind which the inbox may be.
+BACKLOG_LIMIT = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -67,6 +70,7 @@ def notifications(engine: Engine) -> Notifications:
         ids=engine.ids,
         clock=engine.clock,
         message_length=2_000,
+        backlog_limit=BACKLOG_LIMIT,
     )
 
 

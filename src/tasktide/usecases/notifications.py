@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tasktide.domain import access, audience, events, ids, paging, text, times
 from tasktide.domain.access import Action
-from tasktide.domain.errors import FieldError, Invalid, NotFound, invalid
+from tasktide.domain.errors import FieldError, Invalid, NotFound, Unavailable, invalid
 from tasktide.domain.events import Planned, TaskEvent
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import (
@@ -32,6 +32,7 @@ from tasktide.ports.users import PreferenceStore, UserStore
 MOST_RECIPIENTS = 100_000
 MOST_ERRORS = 100
 PREFERENCES_TTL_S = 60.0
+INBOX = "inbox"
 # Records made before the event loop gets a turn.
 TURN = 500
 
@@ -67,6 +68,7 @@ class Notifications:
         ids: Ids,
         clock: Clock,
         message_length: int,
+        backlog_limit: int,
     ) -> None:
         self._store = store
         self._users = users
@@ -76,6 +78,7 @@ class Notifications:
         self._ids = ids
         self._clock = clock
         self._message_length = message_length
+        self._backlog_limit = backlog_limit
 
     async def fan_out(self, told: Sequence[TaskEvent]) -> None:
         """Append one planned notification for each person concerned by each event."""
@@ -90,6 +93,7 @@ class Notifications:
     async def send(self, actor: Actor, message: DirectMessage, *, first_id: int | None = None) -> int:
         """Accept a direct notification; how many inboxes it goes to."""
         access.check(actor, Action.NOTIFY)
+        await self._check_backlog()
         errors, recipients = await self._recipients([("", message)])
         if errors:
             raise Invalid(errors)
@@ -106,8 +110,10 @@ class Notifications:
         """Accept direct notifications, all or none; how many inboxes they go to.
 
         None stands for one that could not be read, for the reasons in `faults`; Invalid lists all that is wrong.
+        Unavailable when the inboxes are too far behind the log.
         """
         access.check(actor, Action.NOTIFY)
+        await self._check_backlog()
         good = [(index, message) for index, message in enumerate(messages) if message is not None]
         errors, recipients = await self._recipients([(f"[{index}].", message) for index, message in good])
         if errors or faults:
@@ -160,6 +166,10 @@ class Notifications:
         body = msgspec.json.encode(whole)
         await self._cache.put([Snapshot(f"user:{actor.user_id}:preferences", version, body, PREFERENCES_TTL_S)])
         return whole
+
+    async def _check_backlog(self) -> None:
+        if await self._log.backlog(events.NOTIFICATION_EVENTS, INBOX) > self._backlog_limit:
+            raise Unavailable("inbox", "Notifications arrive faster than they can be stored; try again in a moment.")
 
     async def _page(self, actor: Actor, found: list[Notification], order: str, limit: int) -> InboxPage:
         items = found[:limit]

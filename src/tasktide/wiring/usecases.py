@@ -192,6 +192,7 @@ def _notifications(ports: Ports, settings: Settings) -> Notifications:
         ids=ports.ids,
         clock=ports.clock,
         message_length=settings.message_length,
+        backlog_limit=settings.backlog_limit,
     )
 
 
