@@ -234,9 +234,9 @@ async def _empty(base: Postgres, databases: list[Postgres]) -> None:
 def _guard_embedded(base: Database, interposed: Interposed) -> None:
     run = base.run
 
-    async def guarded(work: Any) -> Any:
+    async def guarded(work: Any, *, is_whole: bool = False) -> Any:
         await interposed()
-        return await run(work)
+        return await run(work, is_whole=is_whole)
 
     base.run = guarded  # type: ignore[method-assign]
 

@@ -34,6 +34,9 @@ STATEMENTS = 400
 # Searches that may run or wait; past it they are refused.
 SEARCHES = 64
 QUERY_TIMEOUT_S = 10.0
+# How long another process's write is waited for, and how often it is looked where SQLite does not wait itself.
+BUSY_S = 10.0
+BUSY_LOOK_S = 0.005
 _AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -94,11 +97,12 @@ Work = Callable[[Transaction], T]
 
 
 class _Job:
-    __slots__ = ("callbacks", "done", "error", "result", "work")
+    __slots__ = ("callbacks", "done", "error", "is_whole", "result", "work")
 
-    def __init__(self, work: Work[Any], done: Callable[[Any, Exception | None], None]) -> None:
+    def __init__(self, work: Work[Any], done: Callable[[Any, Exception | None], None], *, is_whole: bool) -> None:
         self.work = work
         self.done = done
+        self.is_whole = is_whole
         self.result: Any = None
         self.error: Exception | None = None
         self.callbacks: list[Callable[[], None]] = []
@@ -122,22 +126,26 @@ class Database:
         self._thread = threading.Thread(target=self._write, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work[Any], done: Callable[[Any, Exception | None], None]) -> None:
-        """Run a work in a coming transaction; `done` gets its result after the commit, or the error."""
+    def submit(self, work: Work[Any], done: Callable[[Any, Exception | None], None], *, is_whole: bool = False) -> None:
+        """Run a work in a coming transaction; `done` gets its result after the commit, or the error.
+
+        A work of which each statement is whole in itself needs no transaction around it when it is alone: each call
+        of the library lets the event loop take the interpreter, and may wait a millisecond to have it back.
+        """
         if self._closed or self._waiting >= WAITING:
             done(None, Unavailable(ENGINE, "The store has too much to write; try again in a moment."))
             return
         self._waiting += 1
-        self._jobs.put(_Job(work, done))
+        self._jobs.put(_Job(work, done, is_whole=is_whole))
 
-    async def run(self, work: Work[T]) -> T:
-        """Run a work in a coming transaction; durable when it returns.
+    async def run(self, work: Work[T], *, is_whole: bool = False) -> T:
+        """Run a work in a coming transaction; durable when it returns. `is_whole`: see `submit`.
 
         Works share transactions and run in the order of their calls. One that fails changes nothing
         and leaves the others alone; a work must be repeatable until it has returned.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self.submit(work, lambda result, error: settle(future, result, error))
+        self.submit(work, lambda result, error: settle(future, result, error), is_whole=is_whole)
         return await future
 
     async def read(self, work: Work[T]) -> T:
@@ -218,6 +226,12 @@ class Database:
 
     def _transact(self, jobs: list[_Job]) -> None:
         connection = self._connection
+        if len(jobs) == 1 and jobs[0].is_whole:
+            [job] = jobs
+            transaction = Transaction(connection)
+            job.result = job.work(transaction)
+            job.callbacks = transaction.callbacks
+            return
         connection.execute("BEGIN IMMEDIATE")
         try:
             for job in jobs:
@@ -259,9 +273,9 @@ def settle(future: asyncio.Future[T], result: T, error: Exception | None) -> Non
 def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode with the house's settings; FULL makes each commit survive a power cut."""
     connection = sqlite3.connect(
-        path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS
     )
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -32768")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -270,6 +284,20 @@ def connect(path: str, *, readonly: bool = False) -> sqlite3.Connection:
     if readonly:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch a new file to its journal. SQLite does not wait for another process that does so at the same moment."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(BUSY_LOOK_S)
+        else:
+            return
 
 
 def translate(error: sqlite3.Error) -> Exception:

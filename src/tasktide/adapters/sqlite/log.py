@@ -100,6 +100,11 @@ class SqliteLog:
         self._homes = {TASK_INGESTED: submissions or database}
         self._clock = clock
         self._pending: defaultdict[Database, list[tuple[Sequence[Record], asyncio.Future[None]]]] = defaultdict(list)
+        # Files that hold nothing but the log: their appends wait for the one under way, and share the next row.
+        self._own = {submissions} - {None, database}
+        self._appending: set[Database] = set()
+        # Where topics end, as their writer threads know it.
+        self._ends: dict[str, int] = {}
         self._tails: defaultdict[str, Tail] = defaultdict(Tail)
         self._readers: defaultdict[str, dict[str, SqliteReader]] = defaultdict(dict)
 
@@ -111,7 +116,7 @@ class SqliteLog:
         future: asyncio.Future[None] = loop.create_future()
         home = self.home(records[0].topic)
         pending = self._pending[home]
-        if not pending:
+        if not pending and home not in self._appending:
             loop.call_soon(self._flush, home)
         pending.append((records, future))
         await future
@@ -126,10 +131,19 @@ class SqliteLog:
         for record in records:
             by_topic[record.topic].append(record)
         for topic, batch in by_topic.items():
-            last = int(transaction.value(SQL["advance"], (topic, len(batch))))
             body = _pack([(key, value) for _, key, value, _ in batch])
-            transaction.execute(SQL["append"], (topic, last, len(batch), self._clock.now(), body))
-            transaction.after_commit(self._announcer(topic, last - len(batch) + 1, batch))
+            first = self._append(transaction, topic, len(batch), body)
+            transaction.after_commit(self._announcer(topic, first, batch))
+
+    def _append(self, transaction: Transaction, topic: str, count: int, body: bytes) -> int:
+        """Append a batch; the offset of its first record."""
+        now = self._clock.now()
+        end = self._ends.get(topic, 0)
+        while not transaction.execute(SQL["append"], (topic, end, count, now, body)).rowcount:
+            # Another process has appended, or what we appended last was rolled back.
+            end = int(transaction.value(SQL["end"], (topic,)) or 0)
+        self._ends[topic] = end + count
+        return end + 1
 
     def reader(self, topic: str, group: str) -> "SqliteReader":
         """See the port."""
@@ -186,14 +200,21 @@ class SqliteLog:
         return list(dict.fromkeys((self._database, *self._homes.values())))
 
     def _flush(self, home: Database) -> None:
-        pending = self._pending.pop(home)
+        pending = self._pending.pop(home, None)
+        if pending is None:
+            return
         records = [record for some, _ in pending for record in some]
 
         def done(_result: None, error: Exception | None) -> None:
+            self._appending.discard(home)
+            self._flush(home)
             for _, future in pending:
                 settle(future, None, error)
 
-        home.submit(lambda tx: self.write(tx, records), done)
+        if home in self._own:
+            self._appending.add(home)
+        is_of_one_topic = all(record.topic == records[0].topic for record in records)
+        home.submit(lambda tx: self.write(tx, records), done, is_whole=is_of_one_topic)
 
     def _announcer(self, topic: str, first: int, batch: list[Record]) -> "Callable[[], None]":
         def announce() -> None:
@@ -251,7 +272,8 @@ class SqliteReader:
 
     async def commit(self, position: int) -> None:
         """See the port."""
-        await self._database.run(lambda tx: tx.execute(SQL["commit"], (self._topic, self._group, position)))
+        work = lambda tx: tx.execute(SQL["commit"], (self._topic, self._group, position))  # noqa: E731
+        await self._database.run(work, is_whole=True)
         self.committed = max(self.committed, position)
         self._log.passed(self._topic)
         self._progress.set()

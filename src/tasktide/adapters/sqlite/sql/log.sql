@@ -1,12 +1,8 @@
--- name: advance
--- Moves a topic's end by a number of records and returns the new last offset. Write lock; primary key.
-INSERT INTO log_topics (topic, last_offset) VALUES (?1, ?2)
-ON CONFLICT (topic) DO UPDATE SET last_offset = last_offset + excluded.last_offset
-RETURNING last_offset
-
 -- name: append
--- Adds one batch of records behind the others. Write lock.
-INSERT INTO log_batches (topic, last_offset, records, appended_at, body) VALUES (?, ?, ?, ?, ?)
+-- Adds one batch of records behind the others, unless the topic's end is not where it should be; a trigger moves the end.
+-- Write lock; primary key.
+INSERT INTO log_batches (topic, last_offset, records, appended_at, body)
+SELECT ?1, ?2 + ?3, ?3, ?4, ?5 WHERE ?2 = coalesce((SELECT last_offset FROM log_topics WHERE topic = ?1), 0)
 
 -- name: batch
 -- The batch that holds an offset, or the next one behind it. log_batches_by_offset.

@@ -1,0 +1,2 @@
+-- Nothing to change: the embedded log alone has.
+SELECT 1;
