@@ -54,7 +54,11 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
+            try:
+                await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
+            finally:
+                writer.close()
+                there_writer.close()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Everything from one side to the other. What was sent while the line was cut is lost, and the line with it."""

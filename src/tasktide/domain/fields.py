@@ -1,6 +1,7 @@
 """The settable fields of a task as a caller sends them, and the check that turns them into values."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -72,15 +73,14 @@ def checked(fields: TaskFields, limits: TaskLimits) -> dict[str, object]:
     """The values of the fields that were sent, in stored form; Invalid lists every wrong one."""
     values: dict[str, object] = {}
     errors: list[FieldError] = []
-    for name, check in _CHECKS.items():
-        sent = getattr(fields, name)
+    for name, sent in zip(_CHECKS, _sent(fields), strict=True):
         if sent is UNSET:
             continue
         if sent is None:
             values[name] = DEFAULTS[name]
             continue
         try:
-            values[name] = check(sent, limits)
+            values[name] = _CHECKS[name](sent, limits)
         except Invalid as wrong:
             errors.extend(wrong.errors)
     payload = bytes(fields.payload)
@@ -95,7 +95,7 @@ def checked(fields: TaskFields, limits: TaskLimits) -> dict[str, object]:
 
 
 def completed(values: dict[str, Any]) -> dict[str, Any]:
-    """Checked values of a POST with what they imply; Invalid when they cannot make a task.
+    """Checked values of a POST, completed by what they imply; Invalid when they cannot make a task.
 
     A payload without a handler goes to the default one; a job without a title is called after its handler.
     """
@@ -105,7 +105,9 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
         raise Invalid([FieldError("title", "is required, unless there is a payload")])
     if handler is not None and values.get("status", Status.PENDING) is not Status.PENDING:
         raise Invalid([FieldError("status", "is set by workers when there is a handler")])
-    return {"title": handler} | values | {"handler": handler}
+    values.setdefault("title", handler)
+    values["handler"] = handler
+    return values
 
 
 def users_named(values: dict[str, Any]) -> list[tuple[str, UserId]]:
@@ -213,6 +215,9 @@ _CHECKS: dict[str, Callable[[Any, TaskLimits], object]] = {
     "run_at": _run_at,
     "max_attempts": _max_attempts,
 }
+
+
+_sent = attrgetter(*_CHECKS)
 
 
 def _one_line(field: str, value: str, longest: int) -> str:

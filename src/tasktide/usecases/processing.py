@@ -190,7 +190,8 @@ class Processing:
         left = {outcome.task.id: outcome for outcome in outcomes}
         current = {task_id: outcome.task for task_id, outcome in left.items()}
         while left:
-            changes = [self._finish(left[task_id], task) for task_id, task in current.items()]
+            now = self._clock.now()
+            changes = [self._finish(left[task_id], task, now) for task_id, task in current.items()]
             applied = await self._store.commit(changes)
             await self._announce([c.after for c in changes if c.task_id in applied and c.after is not None])
             # Somebody edited the others meanwhile: the outcome goes onto what they are now.
@@ -253,8 +254,7 @@ class Processing:
             raise ValueError(f"the result is {len(encoded)} bytes of JSON, more than {self._result_bytes}")
         return Raw(encoded)
 
-    def _finish(self, outcome: Outcome, task: Task) -> Change:
-        now = self._clock.now()
+    def _finish(self, outcome: Outcome, task: Task, now: Timestamp) -> Change:
         if outcome.result is not None:
             after = tasks.complete(task, outcome.result, now)
             done = Record.of(events.TASK_OUTPUT, str(task.id), events.output(after))

@@ -35,6 +35,8 @@ ATTEMPTS = 5
 # Tasks made before the event loop gets a turn: about 2 ms of work.
 TURN = 200
 MOST_ERRORS = 100
+# Submissions of at most so many tasks are kept for who reads them at once: more would push out what is being read.
+REMEMBERED = 200
 CANCELLED_JOBS = "jobs:cancelled"
 
 _decode = msgspec.json.Decoder(Task).decode
@@ -329,7 +331,7 @@ class Tasks:
             records.append(Record.of(events.TASK_INGESTED, str(task.performer_id or task.id), event))
         await self._log.append(records)
         self._accepted += 1
-        if reserved is None or not reserved.is_resumed:
+        if len(made) <= REMEMBERED and (reserved is None or not reserved.is_resumed):
             self._cache.offer([of_task(task) for task in made])
         return made
 
