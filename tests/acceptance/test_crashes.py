@@ -136,13 +136,14 @@ def _check_inbox(bob: Person, assigned: list[dict[str, object]]) -> None:
 
 def test_a_job_that_kills_its_process_is_failed_and_its_neighbours_are_done(tmp_path: Path) -> None:
     (tmp_path / "deadly.py").write_text(
-        "import os\nfrom tasktide import Context, handler\n\n\n"
-        '@handler("deadly")\ndef deadly(payload: object, context: Context) -> None:\n    os._exit(1)\n'
+        "import os\nimport time\nfrom tasktide import Context, handler\n\n\n"
+        '@handler("deadly")\ndef deadly(payload: object, context: Context) -> None:\n'
+        "    time.sleep(0.3)  # whoever submitted it has been answered by then\n    os._exit(1)\n"
     )
     with Program(tmp_path / "data", "up", "--app", "deadly") as program:
         ann = program.person("ann")
-        deadly = ann.submit(handler="deadly", title="x")["id"]
         neighbour = ann.submit(handler="sleep", payload={"seconds": 1})["id"]
+        deadly = ann.submit(handler="deadly", title="x")["id"]
         deaths = 0
         while deaths < 5:
             with contextlib.suppress(httpx.TransportError):
