@@ -156,6 +156,11 @@ class Settings:
         "DB_SHARD_URLS", (), _urls(*_POSTGRES), "addresses",
         "PostgreSQL databases for tasks and inboxes, comma separated. Unset: the one of DATABASE_URL.", is_secret=True,
     )  # fmt: skip
+    replica_urls: tuple[str, ...] = _setting(
+        "DB_REPLICA_URLS", (), _urls(*_POSTGRES), "addresses",
+        "Read replicas of shards, comma separated, in any order: lists and counts are read there, a moment behind.",
+        is_secret=True,
+    )  # fmt: skip
     database_connections: int = _setting(
         "DB_CONNECTIONS", 10, _whole(3, 1_000), "connections", "Connections of a process to each database, at most."
     )

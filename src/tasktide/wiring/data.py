@@ -89,6 +89,7 @@ async def _pings(settings: Settings, stack: contextlib.AsyncExitStack) -> dict[s
 
         urls = {"DATABASE_URL": settings.database_url}
         urls |= {f"DB_SHARD_URLS, number {n}": url for n, url in enumerate(settings.shard_urls, 1)}
+        urls |= {f"DB_REPLICA_URLS, number {n}": url for n, url in enumerate(settings.replica_urls, 1)}
         for name, url in urls.items():
             database = Database(url, 1)
             stack.push_async_callback(database.close)

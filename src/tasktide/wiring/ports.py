@@ -84,8 +84,9 @@ class _Shared:
 
 def check(settings: Settings, *, is_whole: bool) -> None:
     """CannotStart when the settings do not go together; `is_whole`: this process runs all roles."""
-    if settings.shard_urls and settings.database_url is None:
-        raise CannotStart("DB_SHARD_URLS is set and DATABASE_URL is not: set it to the database for users.")
+    for name, urls in (("DB_SHARD_URLS", settings.shard_urls), ("DB_REPLICA_URLS", settings.replica_urls)):
+        if urls and settings.database_url is None:
+            raise CannotStart(f"{name} is set and DATABASE_URL is not: set it to the database for users.")
     shared = {
         "DATABASE_URL": settings.database_url,
         "KAFKA_BROKERS": settings.kafka_brokers,

@@ -124,7 +124,12 @@ async def _on_postgres(settings: Settings, clock: Clock, stack: contextlib.Async
     else:
         _, log = _open_folder(settings, clock, stack, server=server)
     opened = postgres.Stores(
-        settings.database_url or "", settings.shard_urls, clock, log, connections=settings.database_connections
+        settings.database_url or "",
+        settings.shard_urls,
+        clock,
+        log,
+        connections=settings.database_connections,
+        replica_urls=settings.replica_urls,
     )
     stack.push_async_callback(opened.close)
     try:

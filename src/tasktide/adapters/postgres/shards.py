@@ -2,11 +2,16 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
+
+import structlog
+from asyncpg.exceptions import UndefinedTableError
 
 from tasktide import resources
 from tasktide.adapters.postgres.database import Connection, Database
+from tasktide.domain.errors import Unavailable
 from tasktide.domain.slots import SLOTS, ring, slot_of
 
 T = TypeVar("T")
@@ -14,17 +19,24 @@ V = TypeVar("V")
 
 SQL = resources.statements(__package__, "shards")
 
+# A replica that failed is not asked again for so long.
+REST_S = 5.0
+
 
 class ShardMissing(Exception):
     """The databases given are not those of the slot map."""
 
 
 class Shards:
-    """The databases of all shards, and the slot map that tells which holds what."""
+    """The databases of all shards, and the slot map that tells which holds what; of some shards a read replica."""
 
-    def __init__(self, databases: Sequence[Database], of_slot: Sequence[int]) -> None:
+    def __init__(
+        self, databases: Sequence[Database], of_slot: Sequence[int], replicas: Mapping[int, Database] | None = None
+    ) -> None:
         self.databases = databases
         self._of_slot = of_slot
+        self._replicas = replicas or {}
+        self._rests_until = dict.fromkeys(self._replicas, 0.0)
 
     def holding(self, number: int) -> int:
         """The index of the shard that holds a user's inbox and tasks, or a task without a performer."""
@@ -43,8 +55,22 @@ class Shards:
             return [await call(self.databases[0])]
         return await asyncio.gather(*(call(database) for database in self.databases))
 
+    async def look(self, call: Callable[[Database], Awaitable[V]]) -> list[V]:
+        """As `all`, for reads that may be a moment behind: on the replica of a shard where one answers."""
+        return await asyncio.gather(*(self._look(shard, call) for shard in range(len(self.databases))))
 
-async def open_shards(base: Database, databases: Sequence[Database]) -> Shards:
+    async def _look(self, shard: int, call: Callable[[Database], Awaitable[V]]) -> V:
+        replica = self._replicas.get(shard)
+        if replica is not None and time.monotonic() >= self._rests_until[shard]:
+            try:
+                return await call(replica)
+            except Unavailable as away:
+                self._rests_until[shard] = time.monotonic() + REST_S
+                structlog.get_logger("postgres").warning("a replica is away", shard=shard, detail=away.detail)
+        return await call(self.databases[shard])
+
+
+async def open_shards(base: Database, databases: Sequence[Database], replicas: Sequence[Database] = ()) -> Shards:
     """The shards with the slot map kept in `base`; the first time, the ring deals the slots out.
 
     Each shard carries its name with it, so that the order of addresses does not matter. ShardMissing when
@@ -60,7 +86,24 @@ async def open_shards(base: Database, databases: Sequence[Database]) -> Shards:
     if missing:
         raise ShardMissing(f"{len(missing)} of the shards that hold data are not among DB_SHARD_URLS")
     index = {name: n for n, name in enumerate(names)}
-    return Shards(databases, [index[name] for name in held])
+    return Shards(databases, [index[name] for name in held], await _replicas(replicas, index))
+
+
+async def _replicas(given: Sequence[Database], index: Mapping[str, int]) -> dict[int, Database]:
+    """The replicas by the shard that each one is of; one that is away now is left out."""
+    found: dict[int, Database] = {}
+    for replica in given:
+        try:
+            name = await replica.value(SQL["name"])
+        except Unavailable as away:
+            structlog.get_logger("postgres").warning("a replica is away and not used", detail=away.detail)
+            continue
+        except UndefinedTableError:
+            name = None
+        if name not in index:
+            raise ShardMissing("an address in DB_REPLICA_URLS is not of a replica of one of the shards")
+        found[index[name]] = replica
+    return found
 
 
 async def _name(database: Database) -> str:

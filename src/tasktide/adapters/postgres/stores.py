@@ -30,8 +30,18 @@ class Stores:
     tasks: PostgresTasks
     notifications: PostgresNotifications
 
-    def __init__(self, url: str, shard_urls: Sequence[str], clock: Clock, log: Log, *, connections: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        shard_urls: Sequence[str],
+        clock: Clock,
+        log: Log,
+        *,
+        connections: int,
+        replica_urls: Sequence[str] = (),
+    ) -> None:
         self.base = Database(url, connections)
+        self._replicas = [Database(one, connections) for one in replica_urls]
         # Without addresses of their own, tasks and inboxes are where the users are.
         self.databases = [Database(one, connections) for one in shard_urls] or [self.base]
         self._clock = clock
@@ -49,7 +59,7 @@ class Stores:
     async def open(self) -> None:
         """Bring the schemas up to date and read the slot map. SchemaTooNew or ShardMissing when that cannot be."""
         await migrate_all(self.base, self.databases)
-        self.shards = await open_shards(self.base, self.databases)
+        self.shards = await open_shards(self.base, self.databases, self._replicas)
         self.moves = Moves(self.shards, self._clock)
         self.tasks = PostgresTasks(self.shards, self._clock, self.moves)
         self.notifications = PostgresNotifications(self.shards, lambda count: self.ids.next("notifications", count))
@@ -60,7 +70,7 @@ class Stores:
             await self.moves.close()
         for outbox in self.outboxes:
             await outbox.release()
-        for database in (self.base, *self.databases):
+        for database in (self.base, *self.databases, *self._replicas):
             await database.close()
 
 

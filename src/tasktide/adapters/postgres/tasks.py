@@ -110,7 +110,7 @@ class PostgresTasks:
         order = f"t.{column} {way}, t.id {way}"
         text = SQL["find"].format(where=" AND ".join(where) or "TRUE", order=order)
         sql, arguments = _numbered(text, parameters | {"limit": query.limit})
-        parts = await self._shards.all(lambda database: database.fetch(sql, *arguments))
+        parts = await self._shards.look(lambda database: database.fetch(sql, *arguments))
         tasks = _settled(chain.from_iterable(parts))
         chosen = heapq.nlargest if query.descending else heapq.nsmallest
         return chosen(query.limit, tasks, key=lambda task: (_sort_value(task, query.sort), task.id))
@@ -132,7 +132,7 @@ class PostgresTasks:
         """See the port."""
         conditions, parameters = _where(where)
         sql, arguments = _numbered(SQL["count"].format(where=" AND ".join(conditions) or "TRUE"), parameters)
-        return sum(int(n) for n in await self._shards.all(lambda database: database.value(sql, *arguments)))
+        return sum(int(n) for n in await self._shards.look(lambda database: database.value(sql, *arguments)))
 
     async def totals(self) -> Totals:
         """See the port."""
