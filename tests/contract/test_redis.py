@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -137,15 +138,13 @@ async def test_a_cache_that_is_away_is_empty(away: Client) -> None:
     await cache.drop(["k"])
 
 
-async def test_what_is_offered_is_here_at_once_and_soon_everywhere(client: Client) -> None:
+async def test_what_is_begun_is_there_once_it_was_waited_for(client: Client) -> None:
     here, there = RedisCache(client), RedisCache(client)
-    here.offer([Snapshot(f"k{n}", 1, b"%d" % n, 60) for n in range(1_500)])
-    assert await here.get(["k0", "k1499", "none"]) == {"k0": b"0", "k1499": b"1499"}
-    async with asyncio.timeout(5):
-        while len(await there.get(["k0", "k1499"])) < 2:
-            await asyncio.sleep(0.01)
+    keeping = here.begin_put([Snapshot(f"k{n}", 1, b"%d" % n, 60) for n in range(1_500)])
     await here.put([Snapshot("k0", 2, b"two", 60)])
-    assert await here.get(["k0"]) == await there.get(["k0"]) == {"k0": b"two"}, "it is not read from here any more"
+    assert keeping is not None
+    await keeping
+    assert await there.get(["k0", "k1499", "none"]) == {"k0": b"two", "k1499": b"1499"}
     await here.close()
 
 
@@ -186,6 +185,29 @@ async def test_far_from_the_limits_nobody_waits_and_all_are_counted(client: Clie
     assert (left, passed[-1].allowed) == (0, False)
     await one.close()
     await two.close()
+
+
+async def test_what_is_being_counted_is_not_forgotten(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = RedisLimits(client, MemoryLimits(FakeClock()), PrometheusMetrics())
+    tiers = (Tier(1_000, 60),)
+    await limits.hit("a", tiers)
+    held = asyncio.Event()
+    script = client.script
+
+    async def slow(name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        if arguments[-1] > 0:  # those that have passed
+            await held.wait()
+        return await script(name, keys, arguments)
+
+    monkeypatch.setattr(client, "script", slow)
+    assert all(limits.hit_now("a", tiers) for _ in range(400))
+    await asyncio.sleep(0.05)
+    assert (await limits.hit("a", tiers)).allowed
+    verdict = limits.hit_now("a", tiers)
+    assert verdict is not None
+    assert verdict.usage[0].remaining == 597
+    held.set()
+    await limits.close()
 
 
 async def test_all_tiers_hold_at_once_over_all_gateways(client: Client) -> None:

@@ -1,7 +1,7 @@
 """The cache: snapshots by key. Never the only copy of anything."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Sequence
 from random import Random
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -82,8 +82,8 @@ class Cache(Protocol):
         """Keep the snapshots; one never replaces a newer version of the same key. Others see them when it returns."""
         ...
 
-    def offer(self, snapshots: Sequence[Snapshot]) -> None:
-        """As `put`, seen by this process at once and by others soon; for keys that were never kept before."""
+    def begin_put(self, snapshots: Sequence[Snapshot]) -> Awaitable[None] | None:
+        """As `put`, begun now: what to wait for until others see them, None when they do."""
         ...
 
     async def drop(self, keys: Collection[str]) -> None:

@@ -35,8 +35,6 @@ ATTEMPTS = 5
 # Tasks made before the event loop gets a turn: about 2 ms of work.
 TURN = 200
 MOST_ERRORS = 100
-# Submissions of at most so many tasks are kept for who reads them at once: more would push out what is being read.
-REMEMBERED = 200
 CANCELLED_JOBS = "jobs:cancelled"
 
 _decode = msgspec.json.Decoder(Task).decode
@@ -329,10 +327,19 @@ class Tasks:
             event = events.ingested(task, who, traceparent)
             made.append(task)
             records.append(Record.of(events.TASK_INGESTED, str(task.performer_id or task.id), event))
-        await self._log.append(records)
+        kept = [] if reserved is not None and reserved.is_resumed else [of_task(task) for task in made]
+        # The cache takes them in beside the log. Nobody knows their ids before the log has them.
+        keeping = self._cache.begin_put(kept) if kept else None
+        try:
+            await self._log.append(records)
+        except Exception:
+            if keeping is not None:
+                await keeping
+            await self._cache.drop([one.key for one in kept])
+            raise
         self._accepted += 1
-        if len(made) <= REMEMBERED and (reserved is None or not reserved.is_resumed):
-            self._cache.offer([of_task(task) for task in made])
+        if keeping is not None:
+            await keeping
         return made
 
     async def _resumed(self, reserved: Reserved | None, count: int) -> list[Task]:

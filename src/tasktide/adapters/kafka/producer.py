@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,9 +101,14 @@ class Appender:
 
     def _poll(self) -> None:
         while not self._closed:
-            self._producer.poll(POLL_S)
-            for retired in self._retired:
-                retired.poll(0)
+            try:
+                self._producer.poll(POLL_S)
+                for retired in self._retired:
+                    retired.poll(0)
+            except Exception:
+                # Without this thread no append would ever be answered.
+                self._logger.exception("polling the producer")
+                time.sleep(POLL_S)
             if self._ended:
                 ended, self._ended = self._ended, []
                 try:

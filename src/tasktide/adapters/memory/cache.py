@@ -38,9 +38,9 @@ class MemoryCache:
 
     async def put(self, snapshots: Sequence[Snapshot]) -> None:
         """See the port."""
-        self.offer(snapshots)
+        self.begin_put(snapshots)
 
-    def offer(self, snapshots: Sequence[Snapshot]) -> None:
+    def begin_put(self, snapshots: Sequence[Snapshot]) -> None:
         """See the port."""
         now = self._clock.monotonic()
         for snapshot in snapshots:

@@ -111,15 +111,6 @@ class Database:
             async with pool.acquire(timeout=CONNECT_S) as raw:
                 yield raw
 
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        """As `using`, for what holds something as long as it is connected: it ends with the block."""
-        async with self.using() as raw:
-            try:
-                yield raw
-            finally:
-                raw.terminate()
-
     async def ping(self) -> None:
         """Return when the server answers; Unavailable when it does not."""
         await self.value("SELECT 1")

@@ -56,9 +56,11 @@ class PostgresOutbox:
         connection, self._connection = self._connection, None
         if stack is None:
             return
-        with contextlib.suppress(Exception):
+        try:
             await connection.remove_listener("outbox", self._wake)
-            await connection.execute(SQL["release"])  # before the server notices that the connection has ended
+            await connection.execute(SQL["release"])
+        except Exception:  # noqa: BLE001 - whoever uses it next must not hold our lock
+            connection.terminate()
         with contextlib.suppress(Exception):
             await stack.aclose()
 
@@ -77,15 +79,19 @@ class PostgresOutbox:
 
     async def _hold(self) -> bool:
         stack = contextlib.AsyncExitStack()
+        connection: Any = None
         try:
-            connection = await stack.enter_async_context(self._database.session())
+            connection = await stack.enter_async_context(self._database.using())
             with translated():
                 if not await connection.fetchval(SQL["hold"]):
                     await stack.aclose()
                     return False
                 await connection.add_listener("outbox", self._wake)
         except BaseException:
-            await stack.aclose()
+            if connection is not None:
+                connection.terminate()  # it may hold the lock
+            with contextlib.suppress(Exception):
+                await stack.aclose()
             raise
         self._stack, self._connection = stack, connection
         return True

@@ -72,6 +72,8 @@ class RedisLimits:
         self._hit = Coalesced(self._hit_all)
         self._known: dict[str, _Known] = {}
         self._uncounted: dict[str, _Hit] = {}
+        # Those that are being counted at this moment.
+        self._on_their_way: dict[str, int] = {}
         self._counting: asyncio.Task[None] | None = None
 
     def hit_now(self, key: str, tiers: Sequence[Tier]) -> Verdict | None:
@@ -106,10 +108,13 @@ class RedisLimits:
             some = list(self._uncounted.values())[:MOST]
             for one in some:
                 del self._uncounted[one.key]
+            self._on_their_way = {one.key: one.passed for one in some}
             try:
                 await self._hit_all(some)
             except Unavailable:
                 self._known.clear()  # so that the next ones ask, and are told to count for themselves
+            finally:
+                self._on_their_way = {}
             await asyncio.sleep(COUNT_S)
 
     async def _hit_all(self, hits: list[_Hit]) -> Sequence[Verdict]:
@@ -136,6 +141,8 @@ class RedisLimits:
             waiting = self._uncounted.get(hit.key)
             if waiting is not None:
                 known.passed = waiting.passed
+            if not hit.passed:  # an answer to one that asked knows nothing of those that are being counted beside it
+                known.passed += self._on_their_way.get(hit.key, 0)
 
     def _note(self, *, is_degraded: bool) -> None:
         if is_degraded != self._is_degraded:
