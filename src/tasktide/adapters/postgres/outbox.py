@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from asyncpg import InterfaceError
 
 from tasktide import resources
 from tasktide.adapters.postgres.database import Database, translated
@@ -59,8 +60,8 @@ class PostgresOutbox:
         try:
             await connection.remove_listener("outbox", self._wake)
             await connection.execute(SQL["release"])
-        except Exception:  # noqa: BLE001 - whoever uses it next must not hold our lock
-            connection.terminate()
+        except Exception:  # noqa: BLE001 - whatever it is, whoever uses the connection next must not hold our lock
+            _end(connection)
         with contextlib.suppress(Exception):
             await stack.aclose()
 
@@ -89,7 +90,7 @@ class PostgresOutbox:
                 await connection.add_listener("outbox", self._wake)
         except BaseException:
             if connection is not None:
-                connection.terminate()  # it may hold the lock
+                _end(connection)  # it may hold the lock
             with contextlib.suppress(Exception):
                 await stack.aclose()
             raise
@@ -106,3 +107,9 @@ class PostgresOutbox:
 
     def _wake(self, *_: Any) -> None:
         self._woken.set()
+
+
+def _end(connection: Any) -> None:
+    """Close a connection, unless it has ended by itself."""
+    with contextlib.suppress(InterfaceError):
+        connection.terminate()
