@@ -1,7 +1,6 @@
 """What the cache, the limits and push promise."""
 
 import asyncio
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,21 +11,10 @@ from tasktide.adapters.memory.cache import MemoryCache
 from tasktide.adapters.memory.limits import MemoryLimits
 from tasktide.adapters.memory.push import MemoryPush
 from tasktide.domain.rates import Tier
-from tasktide.ports.cache import SingleFlight, Snapshot
+from tasktide.ports.cache import Snapshot
 from tasktide.ports.push import Message
 
 TIERS = (Tier(3, 1), Tier(5, 10))
-
-
-async def test_a_newer_snapshot_stays() -> None:
-    cache = MemoryCache(FakeClock())
-    await cache.put([Snapshot("k", 2, b"two", 60)])
-    await cache.put([Snapshot("k", 1, b"one", 60), Snapshot("other", 1, b"", 60)])
-    assert await cache.get(["k", "other", "none"]) == {"k": b"two", "other": b""}
-    await cache.put([Snapshot("k", 2, b"again", 60)])
-    assert await cache.get(["k"]) == {"k": b"again"}
-    await cache.drop(["k", "none"])
-    assert await cache.get(["k"]) == {}
 
 
 async def test_a_snapshot_expires() -> None:
@@ -50,31 +38,6 @@ async def test_what_was_kept_together_does_not_expire_together() -> None:
     assert 20 < len(await cache.get(keys)) < 180
     clock.advance(5)
     assert await cache.get(keys) == {}
-
-
-async def test_one_loader_a_key_whoever_asks() -> None:
-    flight: SingleFlight[str, int] = SingleFlight()
-    begun: list[str] = []
-    go = asyncio.Event()
-
-    async def load(key: str) -> int:
-        begun.append(key)
-        await go.wait()
-        if key == "bad":
-            raise ValueError(key)
-        return len(begun)
-
-    asked = [asyncio.create_task(flight.once(key, partial(load, key))) for key in ["a", "a", "b", "bad", "bad", "a"]]
-    await asyncio.sleep(0)
-    asked[0].cancel()  # who stops waiting stops nobody else
-    await asyncio.sleep(0)
-    go.set()
-    results = await asyncio.gather(*asked, return_exceptions=True)
-    assert begun == ["a", "b", "bad"]
-    assert isinstance(results[0], asyncio.CancelledError)
-    assert results[1] == results[5] == 3
-    assert all(isinstance(results[n], ValueError) for n in (3, 4))
-    assert await flight.once("a", partial(load, "a")) == 4, "the next one loads anew"
 
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=60))

@@ -1,7 +1,6 @@
 """What cache, limits, ids, sessions and push promise, on a real Redis; `flush` is what it forgets all by."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from support import make
+from support import redis as test_redis
 from support.clock import FakeClock
 from support.engines import open_engine
 from support.proxy import Proxy
@@ -36,10 +36,8 @@ NOWHERE = "redis://127.0.0.1:9/0"
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    opened = Client(stack_url(), prefix=f"test-{secrets.token_hex(4)}:")
-    yield opened
-    await flush(opened)
-    await opened.close()
+    async with test_redis.open_client() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -47,19 +45,6 @@ async def away() -> AsyncIterator[Client]:
     opened = Client(NOWHERE)
     yield opened
     await opened.close()
-
-
-def stack_url() -> str:
-    from support import stack  # noqa: PLC0415 - asked for by these tests alone
-
-    return stack.variables()["REDIS_URL"]
-
-
-async def flush(client: Client) -> None:
-    """Forget all of this test's keys."""
-    keys = [key async for key in client.redis.scan_iter(match=f"{client.prefix}*", count=1_000)]
-    if keys:
-        await client.redis.unlink(*keys)
 
 
 async def heard(listener: Subscription, count: int) -> list[int]:
@@ -80,20 +65,6 @@ async def settled(listener: Subscription) -> None:
                 await listener.read()
     except TimeoutError:
         return
-
-
-async def test_a_newer_snapshot_stays(client: Client) -> None:
-    cache = RedisCache(client)
-    await cache.put([Snapshot("k", 2, b"two", 60)])
-    await cache.put([Snapshot("k", 1, b"one", 60), Snapshot("other", 1, b"", 60)])
-    assert await cache.get(["k", "other", "none"]) == {"k": b"two", "other": b""}
-    await cache.put([Snapshot("k", 2, b"again", 60)])
-    assert await cache.get(["k"]) == {"k": b"again"}
-    await cache.put([Snapshot("k", 2**53 - 1, b"last", 60)])
-    await cache.put([Snapshot("k", 2**53 - 2, b"no", 60)])
-    assert await cache.get(["k"]) == {"k": b"last"}
-    await cache.drop(["k", "none"])
-    assert await cache.get(["k"]) == {}
 
 
 async def test_a_snapshot_expires(client: Client) -> None:
@@ -149,7 +120,7 @@ async def test_what_is_begun_is_there_once_it_was_waited_for(client: Client) -> 
 
 
 async def test_what_could_not_be_written_is_not_read_as_it_was(client: Client) -> None:
-    address = urlsplit(stack_url())
+    address = urlsplit(test_redis.url())
     with Proxy(address.port or 6379) as proxy:
         behind = Client(f"redis://127.0.0.1:{proxy.port}{address.path}", prefix=client.prefix)
         here, there = RedisCache(behind), RedisCache(client)
@@ -243,7 +214,7 @@ async def test_ids_never_repeat_though_redis_forgets_and_goes_away(
             ranges = await asyncio.gather(*(ids.take("tasks", n) for ids in (one, two) for n in (1, 2, 5, 30)))
             taken += [number for some in ranges for number in some]
             if turn % 2:
-                await flush(client)
+                await test_redis.flush(client)
             taken += await RedisIds(away, engine.ids).take("tasks", 4)
     assert len(taken) == len(set(taken))
 
@@ -264,7 +235,7 @@ async def test_a_session_is_read_through_and_dead_once_it_is_closed(client: Clie
         session = Session(id="s", user_id=make.BOB.user_id, expires_at=later(now, 60))
         await one.open(session)
         assert await two.get("s", now) == session
-        await flush(client)
+        await test_redis.flush(client)
         assert await two.get("s", now) == session, "the store is the truth"
         assert await two.get("s", later(now, 61)) is None
         await one.close("s")
@@ -301,7 +272,7 @@ async def test_listeners_are_told_of_a_loss_when_redis_forgets(client: Client, m
     try:
         listener = await two.subscribe(["a"])
         await settled(listener)
-        await flush(client)
+        await test_redis.flush(client)
         async with asyncio.timeout(5):
             while await listener.read() is not None:
                 continue

@@ -1,6 +1,7 @@
 """The cache: snapshots by key. Never the only copy of anything."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Sequence
 from random import Random
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -10,6 +11,8 @@ from tasktide.domain.ids import TaskId
 from tasktide.domain.tasks import Task
 
 TASK_TTL_S = 600.0
+# A tag outlives what is kept under it.
+TAG_TTL_S = 86_400.0
 # What was kept at one moment goes over so large a part of its time, not all at once.
 JITTER = 0.1
 
@@ -89,3 +92,28 @@ class Cache(Protocol):
     async def drop(self, keys: Collection[str]) -> None:
         """Forget keys, whatever their version."""
         ...
+
+
+class Tag:
+    """A word for entries that are forgotten together, by every process that shares the cache.
+
+    Its mark goes into their keys. A mark never comes again once the tag was invalidated, so that who loads something
+    at that moment keeps it where nobody looks.
+    """
+
+    def __init__(self, cache: Cache, name: str) -> None:
+        self._cache = cache
+        self._key = f"tag:{name}"
+
+    async def mark(self) -> str:
+        """What the keys of its entries hold at present; to be asked for before what goes under them is loaded."""
+        known = (await self._cache.get([self._key])).get(self._key)
+        if known:
+            return known.decode()
+        mark = secrets.token_hex(8)
+        await self._cache.put([Snapshot(self._key, 1, mark.encode(), TAG_TTL_S)])
+        return mark
+
+    async def invalidate(self) -> None:
+        """Forget all entries under the tag."""
+        await self._cache.drop([self._key])

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from tasktide.domain import access, paging, times, users
+from tasktide.domain import access, paging, users
 from tasktide.domain.access import Action
 from tasktide.domain.errors import Conflict, Invalid, NotFound, Stale, Unauthenticated, invalid
 from tasktide.domain.ids import UserId
 from tasktide.domain.paging import Cursor, Page
 from tasktide.domain.times import later
 from tasktide.domain.users import Account, Actor, Role, Session, User
-from tasktide.ports.cache import Cache, SingleFlight, Snapshot
+from tasktide.ports.cache import Cache, SingleFlight, Snapshot, Tag
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
 from tasktide.ports.push import Message, Push
@@ -75,6 +75,7 @@ class Users:
         self._tokens = tokens
         self._passwords = passwords
         self._cache = cache
+        self._listed = Tag(cache, "users")
         self._pages: SingleFlight[str, Page[User]] = SingleFlight()
         self._push = push
         self._ids = ids
@@ -82,7 +83,6 @@ class Users:
         self._lifetime_s = token_lifetime_s
         self._name_length = name_length
         self._verified: OrderedDict[str, _Verified] = OrderedDict()
-        self._list_version = 0
         self._changes = 0  # sessions closed and roles changed so far
 
     async def reserve(self) -> int:
@@ -98,7 +98,7 @@ class Users:
             return known.user
         user = User(id=number, email=email, name=name, role=Role.MEMBER, created_at=self._clock.now())
         account = await self._store.add(Account(user=user, password_hash=await self._passwords.hash(password)))
-        self._list_version += 1
+        await self._listed.invalidate()
         return account.user
 
     async def enrol(self, people: Sequence[tuple[str, str]], password: str) -> list[User]:
@@ -117,7 +117,7 @@ class Users:
                     account = await self._store.by_email(stored)
             if account is not None:
                 enrolled.append(account.user)
-        self._list_version += 1
+        await self._listed.invalidate()
         return enrolled
 
     async def take_over(self, email: str, name: str, password: str) -> User:
@@ -185,7 +185,6 @@ class Users:
         self._changes += 1
         if not session_id:
             self._verified.clear()
-            self._list_version = times.epoch_ms(self._clock.now())
             return
         for token in [token for token, known in self._verified.items() if known.actor.session_id == session_id]:
             del self._verified[token]
@@ -212,10 +211,10 @@ class Users:
         return {user_id: account.user for user_id, account in (await self._store.get(user_ids)).items()}
 
     async def find(self, cursor: str | None, limit: int) -> Page[User]:
-        """A page of users by id, from a cache that a change here empties at once."""
+        """A page of users by id, from a cache that a change by any gateway empties at once."""
         last = paging.decode(cursor, "users")
         after = UserId(last.id) if last else None
-        key = f"users:v{self._list_version}:{after}:{limit}"
+        key = f"users:v{await self._listed.mark()}:{after}:{limit}"
         cached = (await self._cache.get([key])).get(key)
         return _decode_page(cached) if cached else await self._pages.once(key, lambda: self._page(key, after, limit))
 
@@ -285,7 +284,7 @@ class Users:
                 await self._store.save(after)
             except Stale:
                 continue
-            self._list_version += 1
+            await self._listed.invalidate()
             await self._push.publish([Message(ACCOUNTS, b"")])
             return after
         raise Stale("The account keeps changing under this request; try again.")
