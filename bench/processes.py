@@ -76,8 +76,10 @@ class Watcher:
 
     def cpu_s(self) -> float:
         """Seconds of processor time so far, of all its threads."""
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        times = _times(Path(f"/proc/{self._pid}"))
+        if times is None:
+            raise ProcessLookupError(f"process {self._pid} has ended")
+        return times.own / TICKS
 
     def with_children(self) -> float:
         """As `cpu_s`, with that of all processes it started, whether they still run or have ended."""
@@ -85,7 +87,7 @@ class Watcher:
         found = {self._pid}
         while more := {pid for pid, one in times.items() if one and one.parent in found} - found:
             found |= more
-        return sum(one.ticks for pid in found if (one := times.get(pid))) / TICKS
+        return sum(one.own + one.waited for pid in found if (one := times.get(pid))) / TICKS
 
     def memory_mb(self, name: str = "VmRSS") -> float:
         """Resident memory in MB; `VmHWM` for the most there ever was."""
@@ -94,10 +96,11 @@ class Watcher:
 
 
 class _Times(NamedTuple):
-    """Who started a process, and its processor time with that of its children that have ended."""
+    """Who started a process, and ticks of processor time: its own, and that of its children that have ended."""
 
     parent: int
-    ticks: int
+    own: int
+    waited: int
 
 
 def _times(folder: Path) -> _Times | None:
@@ -105,4 +108,5 @@ def _times(folder: Path) -> _Times | None:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
     except OSError:  # it has ended
         return None
-    return _Times(int(fields[1]), sum(int(field) for field in fields[11:15]))
+    user, system, children_user, children_system = (int(field) for field in fields[11:15])
+    return _Times(int(fields[1]), user + system, children_user + children_system)

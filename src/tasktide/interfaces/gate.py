@@ -119,7 +119,7 @@ class Gate:
         if path in SIGN_IN:
             actor = None  # guessing passwords counts by address, whoever else one is signed in as
         address = client[0] if client else "unknown"
-        verdict = admission.admit_now(actor, address) or await admission.admit(actor, address)
+        verdict = await admission.admit(actor, address)
         answer.extra.append((b"ratelimit-policy", _policy(admission.tiers(actor))))
         answer.extra.append((b"ratelimit", _left(verdict)))
         if not verdict.allowed:

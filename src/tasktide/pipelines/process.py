@@ -159,9 +159,6 @@ class Worker(Consumer):
 
     async def _claim(self) -> None:
         while not self.stopping:
-            # What was claimed last begins now, and what is quick ends: one claim of many costs less than two of half.
-            for _ in range(QUICK_TURNS):
-                await asyncio.sleep(0)
             # Those that have ended and wait to be stored take nobody's place.
             free = min(self._concurrency - self._executing, UNSTORED - self._unstored)
             taken = self._waiting.take(free, self._free) if free > 0 else []
@@ -179,6 +176,9 @@ class Worker(Consumer):
             self._changed.set()
             self._claimed.update(one.work.handler for one in ready)
             self.metrics.handled(self.name, len(ready), time.perf_counter() - began)
+            # What was claimed begins now, and what is quick ends: one claim of many costs less than two of half.
+            for _ in range(QUICK_TURNS):
+                await asyncio.sleep(0)
 
     async def _commit(self) -> None:
         """Say how far the orders are done with. No claim waits for it: what is said late is only read again."""

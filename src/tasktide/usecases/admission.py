@@ -21,17 +21,11 @@ class Admission:
         """The limits that hold for an actor, or for nobody in particular."""
         return self._anonymous if actor is None else self._signed_in
 
-    def admit_now(self, actor: Actor | None, address: str) -> Verdict | None:
-        """As `admit`, when nobody has to be asked; None, and nothing counted, otherwise."""
-        return self._limits.hit_now(_key(actor, address), self.tiers(actor))
-
     async def admit(self, actor: Actor | None, address: str) -> Verdict:
         """Count a request; the verdict says whether it may pass."""
-        return self.admit_now(actor, address) or await self._limits.hit(_key(actor, address), self.tiers(actor))
-
-
-def _key(actor: Actor | None, address: str) -> str:
-    return f"address:{address}" if actor is None else f"user:{actor.user_id}"
+        key = f"address:{address}" if actor is None else f"user:{actor.user_id}"
+        tiers = self.tiers(actor)
+        return self._limits.hit_now(key, tiers) or await self._limits.hit(key, tiers)
 
 
 def refusal(verdict: Verdict) -> Limited:
