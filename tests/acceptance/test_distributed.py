@@ -3,8 +3,9 @@
 import contextlib
 import os
 import re
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from support.cluster import Cluster, cluster, proven
 from support.load import all_arrived, under_load
 from support.proxy import Proxy
 from support.server import Person
-from support.stack import stack
+from support.stack import stack, told_of
 
 pytestmark = pytest.mark.acceptance
 
@@ -30,6 +31,10 @@ KINDS = (
 def roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     with cluster(tmp_path, monkeypatch) as opened:
         yield opened
+
+
+# What may go wrong, by name: it begins when it is entered and is over when it is left.
+Fault = Callable[[Cluster], contextlib.AbstractContextManager[None]]
 
 
 def survives(roles: Cluster, seconds: float, disturb: Callable[[], object]) -> None:
@@ -53,6 +58,51 @@ def away(*engines: str) -> Iterator[None]:
         yield
     finally:
         stack("up", *engines)
+
+
+@contextlib.contextmanager
+def struck(engine: str) -> Iterator[None]:
+    """kill -9 of an engine, which is started again afterwards."""
+    pid = int(told_of(engine)[5])
+    os.kill(pid, signal.SIGKILL)
+    while not has_ended(pid):
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        stack("up", engine)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or but a name that nobody has crossed out yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+@contextlib.contextmanager
+def flushed() -> Iterator[None]:
+    """Redis forgets everything."""
+    with Redis.from_url(os.environ["REDIS_URL"]) as client:
+        client.flushall()
+        yield
+
+
+def killing(role: str) -> Fault:
+    return lambda roles: roles.killed(role)
+
+
+def stopping(engine: str) -> Fault:
+    return lambda _: away(engine)
+
+
+def striking(engine: str) -> Fault:
+    return lambda _: struck(engine)
+
+
+def forgetting() -> Fault:
+    return lambda _: flushed()
 
 
 def test_the_roles_do_together_what_one_process_does(roles: Cluster) -> None:
@@ -94,22 +144,25 @@ def test_stopping_engines(roles: Cluster, engines: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cluster, dict[str, Proxy]]]:
-    """As `roles`, each engine behind a line that can be disturbed; Kafka tells its clients where it is itself."""
+    """As `roles`, each engine behind a line that can be disturbed."""
     with contextlib.ExitStack() as exits:
         proxies: dict[str, Proxy] = {}
+        kafka = port_of("kafka")
 
         def through(url: str) -> str:
             port = re.search(r"127\.0\.0\.1:(\d+)", url)
             assert port is not None
             if port[1] not in proxies:
-                proxies[port[1]] = exits.enter_context(Proxy(int(port[1])))
+                # Kafka tells its clients where to go on; at one of its ports, where this line is.
+                line = Proxy(int(kafka) + 2, int(kafka) + 3) if port[1] == kafka else Proxy(int(port[1]))
+                proxies[port[1]] = exits.enter_context(line)
             return url.replace(port[0], f"127.0.0.1:{proxies[port[1]].port}")
 
         with cluster(tmp_path, monkeypatch, through) as opened:
             yield opened, proxies
 
 
-@pytest.mark.parametrize("engines", [("pg1",), ("redis", "rabbitmq"), ("pg0", "redis")])
+@pytest.mark.parametrize("engines", [("kafka",), ("pg1",), ("redis", "rabbitmq"), ("pg0", "redis")])
 def test_a_cut_network(network: tuple[Cluster, dict[str, Proxy]], engines: tuple[str, ...]) -> None:
     roles, proxies = network
 
@@ -138,17 +191,39 @@ def test_slow_engines(network: tuple[Cluster, dict[str, Proxy]]) -> None:
 
 def port_of(engine: str) -> str:
     """Where an engine of the stack listens."""
-    return next(line.split()[3] for line in stack("status").splitlines() if line.startswith(f"{engine} "))
+    return told_of(engine)[3]
 
 
 def test_redis_forgets_everything(roles: Cluster) -> None:
     def disturb() -> None:
-        with Redis.from_url(os.environ["REDIS_URL"]) as client:
-            for _ in range(3):
-                client.flushall()
+        for _ in range(3):
+            with flushed():
                 time.sleep(1)
 
     survives(roles, 8, disturb)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param((killing("gateway"), killing("relay")), id="gateway-and-relay"),
+        pytest.param((killing("ingest"), killing("notifier")), id="ingest-and-notifier"),
+        pytest.param((killing("worker"), stopping("pg1")), id="worker-and-pg1"),
+        pytest.param((killing("relay"), striking("pg2")), id="relay-and-pg2"),
+        pytest.param((killing("deliver"), stopping("rabbitmq")), id="deliver-and-rabbitmq"),
+        pytest.param((killing("notifier"), striking("redis")), id="notifier-and-redis"),
+        pytest.param((striking("kafka"), forgetting()), id="kafka-and-flush"),
+        pytest.param((striking("kafka"), striking("pg0")), id="kafka-and-pg0"),
+    ],
+)
+def test_two_at_once(roles: Cluster, faults: Sequence[Fault]) -> None:
+    def disturb() -> None:
+        with contextlib.ExitStack() as under_way:
+            for fault in faults:
+                under_way.enter_context(fault(roles))
+            time.sleep(2)
+
+    survives(roles, 12, disturb)
 
 
 def test_a_second_consumer_joins_and_leaves(roles: Cluster) -> None:

@@ -42,8 +42,17 @@ class Cluster:
 
     def restart(self, name: str) -> None:
         """kill -9, and the same again a moment later."""
+        with self.killed(name):
+            pass
+
+    @contextlib.contextmanager
+    def killed(self, name: str) -> Iterator[None]:
+        """kill -9, and the same again afterwards."""
         self._roles[name].kill()
-        self._roles[name].start()
+        try:
+            yield
+        finally:
+            self._roles[name].start()
 
     def stop(self, name: str) -> None:
         """SIGTERM; it must end well, within ten seconds."""
@@ -71,7 +80,7 @@ def cluster(
     """All roles apart, on empty databases and topics of their own; `through` may put something before an engine."""
     with fresh_engines() as fresh:
         for name, value in fresh.items():
-            is_address = name.endswith(("_URL", "_URLS"))
+            is_address = name.endswith(("_URL", "_URLS", "_BROKERS"))
             monkeypatch.setenv(name, ",".join(through(url) for url in value.split(",")) if is_address else value)
         monkeypatch.setenv("JOB_LEASE", "5")
         with Cluster(tmp_path / "data", free_port()) as opened:

@@ -8,17 +8,17 @@ from typing import Self
 
 
 class Proxy:
-    """Passes bytes on to a port of this machine, in a thread of its own.
+    """Passes bytes on to a port of this machine, in a thread of its own. Its own port is given, or any that is free.
 
     `delay_s` holds every piece back for so long, either way. While `is_cut`, bytes vanish and nobody is told, as when a
     cable is pulled.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self._target = target
         self.delay_s = 0.0
         self.is_cut = False
-        self.port = 0
+        self.port = port
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"proxy-{target}", daemon=True)
@@ -41,7 +41,7 @@ class Proxy:
         self._loop.close()
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()

@@ -12,8 +12,13 @@ SCRIPT = Path(__file__).parents[2] / "deploy/native/stack"
 
 def stack(*arguments: str) -> str:
     """Run the stack's script; what it says on standard output."""
-    done = subprocess.run([SCRIPT, *arguments], check=True, stdout=subprocess.PIPE, text=True, timeout=600)
-    return done.stdout
+    return subprocess.run([SCRIPT, *arguments], check=True, stdout=subprocess.PIPE, text=True, timeout=600).stdout
+
+
+def told_of(engine: str) -> list[str]:
+    """What the stack says of an engine that is up: its name, `up`, `port`, the port, `pid`, the process."""
+    status = subprocess.run([SCRIPT, "status"], check=False, stdout=subprocess.PIPE, text=True, timeout=60).stdout
+    return next(line.split() for line in status.splitlines() if line.startswith(f"{engine} "))
 
 
 @cache
