@@ -50,15 +50,15 @@ class Proxy:
         for one in others:
             one.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.01)  # what was closed is let go of a turn later
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.CancelledError):
+        with contextlib.ExitStack() as exits, contextlib.suppress(OSError, asyncio.CancelledError):
+            exits.callback(writer.close)
+            # Refused while the engine is down: then this end is closed as well.
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
-            try:
-                await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
-            finally:
-                writer.close()
-                there_writer.close()
+            exits.callback(there_writer.close)
+            await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Everything from one side to the other. What was sent while the line was cut is lost, and the line with it."""
