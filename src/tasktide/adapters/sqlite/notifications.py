@@ -43,7 +43,7 @@ class SqliteNotifications:
             keys = _json([(one.user_id, one.event_id) for one in new]).decode()
             return str(transaction.value(SQL["stored"], (keys,)))
 
-        stored = await self._database.run(work)
+        stored = await self._database.run(work, is_whole=True)
         if stored is not None:
             return _decode_all(stored)
         return [one.numbered(NotificationId(number)) for number, one in zip(numbers, new, strict=True)]

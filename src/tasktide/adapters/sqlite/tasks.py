@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -67,11 +67,16 @@ class SqliteTasks:
         for change in changes:
             first.setdefault(change.task_id, change)  # of two changes of one version, one can hold
         versions = [(change.task_id, change.expected_version) for change in first.values()]
+        # Encoded here: the writer's thread would have to take turns with the event loop for it.
+        whole = _rows(list(first.values()))
 
         def work(transaction: Transaction) -> frozenset[TaskId]:
             found = [_decode_ids(cursor.fetchone()[0]) for cursor in transaction.rows(SQL["current"], versions)]
             current = frozenset(chain.from_iterable(found))
-            self._apply(transaction, [change for task_id, change in first.items() if task_id in current])
+            is_whole = len(current) == len(first)
+            self._apply(
+                transaction, whole if is_whole else _rows([first[task_id] for task_id in first if task_id in current])
+            )
             return current
 
         return await self._database.run(work)
@@ -118,46 +123,63 @@ class SqliteTasks:
         found = await self._database.read(lambda tx: tx.value(SQL["totals"]))
         return Totals(**msgspec.json.decode(found))
 
-    def _apply(self, transaction: Transaction, changes: Sequence[Change]) -> None:
-        states = [(change, change.after) for change in changes if change.after is not None]
-        if states:
-            transaction.rows(SQL["update"], [_updated(change, task) for change, task in states])
-            self._relink(transaction, states)
-        gone = [change.task_id for change in changes if change.after is None]
-        if gone:
+    def _apply(self, transaction: Transaction, rows: "_Rows") -> None:
+        transaction.rows(SQL["update"], rows.states)
+        for noun, (moved, links) in rows.links.items():
+            transaction.execute(SQL[f"unlink_{noun}"], (moved,))
+            transaction.rows(SQL[f"insert_{noun}"], links)
+        if rows.gone:
             for statement in ("delete", "unlink_observers", "unlink_labels", "delete_history"):
-                transaction.execute(SQL[statement], (_text(gone),))
-            transaction.execute(SQL["bury"], (_text(gone), self._clock.now()))
-        told = [change.event for change in changes if change.event is not None and change.after is not None]
-        if told:
-            transaction.rows(SQL["insert_history"], [_history_row(event) for event in told])
-        self._add_totals(transaction, [task for change, task in states if _finishes(change)])
-        self._log.write(
-            transaction,
-            [
-                record
-                for change in changes
-                for record in (*((_record(change.event),) if change.event else ()), *change.records)
-            ],
-        )
+                transaction.execute(SQL[statement], (rows.gone,))
+            transaction.execute(SQL["bury"], (rows.gone, self._clock.now()))
+        transaction.rows(SQL["insert_history"], rows.history)
+        for total in rows.totals:
+            transaction.execute(SQL["add_total"], total)
+        self._log.write(transaction, rows.records)
 
-    def _relink(self, transaction: Transaction, states: Sequence[tuple[Change, Task]]) -> None:
-        for noun, field in _LINKS.items():
-            moved = [task for change, task in states if change.event and field in change.event.data.changes]
-            if moved:
-                transaction.execute(SQL[f"unlink_{noun}"], (_text([task.id for task in moved]),))
-                transaction.rows(SQL[f"insert_{noun}"], _links(moved, field))
 
-    def _add_totals(self, transaction: Transaction, done: Sequence[Task]) -> None:
-        if not done:
-            return
-        ran_ms = sum(
-            times.epoch_ms(task.finished_at) - times.epoch_ms(task.started_at)
-            for task in done
-            if task.finished_at and task.started_at
-        )
-        transaction.execute(SQL["add_total"], ("done", len(done)))
-        transaction.execute(SQL["add_total"], ("processing_ms", max(0, ran_ms)))
+class _Rows(NamedTuple):
+    """What changes come to: rows of the tables, and ids as JSON arrays."""
+
+    states: list[tuple[Any, ...]]
+    links: dict[str, tuple[str, list[tuple[Any, TaskId, int]]]]
+    gone: str | None
+    history: list[tuple[TaskId, int, str]]
+    totals: list[tuple[str, int]]
+    records: list[Record]
+
+
+def _rows(changes: Sequence[Change]) -> _Rows:
+    states = [(change, change.after) for change in changes if change.after is not None]
+    links = {}
+    for noun, field in _LINKS.items():
+        moved = [task for change, task in states if change.event and field in change.event.data.changes]
+        if moved:
+            links[noun] = _text([task.id for task in moved]), _links(moved, field)
+    gone = [change.task_id for change in changes if change.after is None]
+    return _Rows(
+        states=[_updated(change, task) for change, task in states],
+        links=links,
+        gone=_text(gone) if gone else None,
+        history=[_history_row(change.event) for change, _ in states if change.event is not None],
+        totals=_totals([task for change, task in states if _finishes(change)]),
+        records=[
+            record
+            for change in changes
+            for record in (*((_record(change.event),) if change.event else ()), *change.records)
+        ],
+    )
+
+
+def _totals(done: Sequence[Task]) -> list[tuple[str, int]]:
+    if not done:
+        return []
+    ran_ms = sum(
+        times.epoch_ms(task.finished_at) - times.epoch_ms(task.started_at)
+        for task in done
+        if task.finished_at and task.started_at
+    )
+    return [("done", len(done)), ("processing_ms", max(0, ran_ms))]
 
 
 def _finishes(change: Change) -> bool:
