@@ -1,12 +1,18 @@
 """The durable event log: topics of records, read by groups that remember how far they are."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import encode
 from tasktide.domain.times import Timestamp
+
+# From this part of the limit on, who appends is held back; for so many looks, so far apart, at most.
+HELD_FROM = 0.1
+LOOKS, LOOK_S = 50, 0.02
 
 
 class Record(NamedTuple):
@@ -97,3 +103,56 @@ class Log(Protocol):
     async def ping(self) -> None:
         """Return when the engine answers; Unavailable when it does not."""
         ...
+
+
+class Backpressure:
+    """Slows down who appends to a topic while a group that reads it is behind, and refuses them at the limit.
+
+    Held back for a second at most, they wait in front of the log instead of their records behind it: all is as fast,
+    and what was accepted is handled soon. While the group stands still nobody waits for it, until the limit.
+    """
+
+    def __init__(self, log: Log, topic: str, group: str, limit: int) -> None:
+        self._log = log
+        self._topic = topic
+        self._group = group
+        self._limit = limit
+        self._last = 0
+        self._stands_still = False
+        self._watch: asyncio.Task[None] | None = None
+
+    async def wait(self) -> None:
+        """Return when one may append; Unavailable when the group is further behind than the limit."""
+        behind = await self._behind()
+        if behind > self._limit * HELD_FROM and not self._stands_still:
+            if self._watch is None:
+                self._watch = asyncio.create_task(self._until_relieved(), name=f"backpressure-{self._topic}")
+            await asyncio.wait([self._watch])
+            behind = await self._behind()
+        if behind > self._limit:
+            detail = f"{self._topic} grows faster than {self._group} can follow; try again in a moment."
+            raise Unavailable(self._group, detail)
+
+    async def _until_relieved(self) -> None:
+        """One watch for all who wait."""
+        has_moved = False
+        try:
+            for _ in range(LOOKS):
+                before = self._last
+                await asyncio.sleep(LOOK_S)
+                behind = await self._behind()
+                has_moved = has_moved or behind < before
+                if behind <= self._limit * HELD_FROM:
+                    return
+            self._stands_still = not has_moved
+        except Unavailable:
+            return  # who waits will be told so
+        finally:
+            self._watch = None
+
+    async def _behind(self) -> int:
+        behind = await self._log.backlog(self._topic, self._group)
+        if behind < self._last:
+            self._stands_still = False
+        self._last = behind
+        return behind

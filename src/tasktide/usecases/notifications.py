@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tasktide.domain import access, audience, events, ids, paging, text, times
 from tasktide.domain.access import Action
-from tasktide.domain.errors import FieldError, Invalid, NotFound, Unavailable, invalid
+from tasktide.domain.errors import FieldError, Invalid, NotFound, invalid
 from tasktide.domain.events import Planned, TaskEvent
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import (
@@ -24,7 +24,7 @@ from tasktide.domain.users import Actor
 from tasktide.ports.cache import Cache, Snapshot
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
-from tasktide.ports.log import Log, Record
+from tasktide.ports.log import Backpressure, Log, Record
 from tasktide.ports.notifications import NotificationStore
 from tasktide.ports.users import PreferenceStore, UserStore
 
@@ -78,7 +78,7 @@ class Notifications:
         self._ids = ids
         self._clock = clock
         self._message_length = message_length
-        self._backlog_limit = backlog_limit
+        self._room = Backpressure(log, events.NOTIFICATION_EVENTS, INBOX, backlog_limit)
 
     async def fan_out(self, told: Sequence[TaskEvent]) -> None:
         """Append one planned notification for each person concerned by each event."""
@@ -93,7 +93,7 @@ class Notifications:
     async def send(self, actor: Actor, message: DirectMessage, *, first_id: int | None = None) -> int:
         """Accept a direct notification; how many inboxes it goes to."""
         access.check(actor, Action.NOTIFY)
-        await self._check_backlog()
+        await self._room.wait()
         errors, recipients = await self._recipients([("", message)])
         if errors:
             raise Invalid(errors)
@@ -113,7 +113,7 @@ class Notifications:
         Unavailable when the inboxes are too far behind the log.
         """
         access.check(actor, Action.NOTIFY)
-        await self._check_backlog()
+        await self._room.wait()
         good = [(index, message) for index, message in enumerate(messages) if message is not None]
         errors, recipients = await self._recipients([(f"[{index}].", message) for index, message in good])
         if errors or faults:
@@ -166,10 +166,6 @@ class Notifications:
         body = msgspec.json.encode(whole)
         await self._cache.put([Snapshot(f"user:{actor.user_id}:preferences", version, body, PREFERENCES_TTL_S)])
         return whole
-
-    async def _check_backlog(self) -> None:
-        if await self._log.backlog(events.NOTIFICATION_EVENTS, INBOX) > self._backlog_limit:
-            raise Unavailable("inbox", "Notifications arrive faster than they can be stored; try again in a moment.")
 
     async def _page(self, actor: Actor, found: list[Notification], order: str, limit: int) -> InboxPage:
         items = found[:limit]

@@ -24,7 +24,7 @@ LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 # How often it is looked how far a group is, while somebody waits for it, and for those who ask on every request.
 LOOK_S = 0.02
-REFRESH_S = 0.5
+REFRESH_S = 0.2
 # A backlog nobody has asked for in so long is not looked at any more.
 WANTED_S = 10.0
 
@@ -105,7 +105,7 @@ class KafkaLog:
         return False
 
     async def backlog(self, topic: str, group: str) -> int:
-        """See the port; as of half a second ago, with what was appended here since."""
+        """See the port; as of a moment ago, with what was appended here since."""
         key = topic, group
         found = self._backlogs.setdefault(key, _Backlog())
         found.asked_at = time.monotonic()
