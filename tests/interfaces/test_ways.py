@@ -213,3 +213,40 @@ def test_frames_of_every_length_arrive_whole(ann: Person, size: int) -> None:
 ])  # fmt: skip
 def test_the_head_of_a_frame_tells_its_length(size: int, head: bytes) -> None:
     assert text_frame(b"x" * size) == head + b"x" * size
+
+
+ENDLESS = {
+    "header": (b"GET /livez HTTP/1.1\r\nhost: x\r\nx-a: ", b"a" * 4_096),
+    "headers": (b"GET /livez HTTP/1.1\r\nhost: x\r\n", b"x-a: a\r\n" * 512),
+    "target": (b"GET /", b"a" * 4_096),
+    "extension": (b"POST /tasks HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;", b"a" * 4_096),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_never_ends_is_cut_off(address: str, raw: Raw, what: str) -> None:
+    begin, piece = ENDLESS[what]
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        raw.socket.sendall(begin)
+        for _ in range(1_000):
+            raw.socket.sendall(piece)
+            sent += len(piece)
+    assert sent < 1_000 * len(piece), "it was read to the end"
+    other = Raw(address)
+    assert other.ask(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")[0] == 200
+    other.close()
+
+
+def test_a_head_that_is_too_long_is_told_so(raw: Raw) -> None:
+    status, headers, body = raw.ask(b"GET /livez HTTP/1.1\r\nhost: x\r\nx-a: ", b"a" * 66_000)
+    assert (status, headers["connection"]) == (431, "close")
+    assert json.loads(body)["code"] == "too_large"
+
+
+def test_a_long_body_in_small_pieces_is_no_endless_head(ann: Person, raw: Raw) -> None:
+    body = json.dumps({"title": "x", "description": "d" * 200_000}).encode()
+    whole = request(ann, "POST /tasks", body)
+    status, _, answer = raw.ask(*(whole[start : start + 10_000] for start in range(0, len(whole), 10_000)))
+    assert status == 422
+    assert json.loads(answer)["errors"][0]["field"] == "description"

@@ -14,6 +14,16 @@ from tasktide.interfaces.protocol import FRAMES, WHOLE
 HEADS = 4_096
 HEAD_BYTES = 2_048
 END = b"\r\n\r\n"
+# Bytes that may come without completing a head or a piece of a body: header lines, trailers, chunk extensions.
+LOOSE_BYTES = 65_536
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b"
+)
+_TOO_LARGE_PROBLEM = (
+    b'{"type":"urn:tasktide:problem:too_large","title":"Request Header Fields Too Large","status":431,'
+    b'"detail":"The header lines are longer than %d bytes.","code":"too_large"}' % LOOSE_BYTES
+)
 _EXTENSIONS: dict[str, dict[str, Any]] = {WHOLE: {}}
 # Header lines with these differ from request to request: they would only push out others.
 _PASSING = {
@@ -83,6 +93,7 @@ class HeadProtocol(HttpToolsProtocol):
     _known: dict[bytes, Fields] = {}  # noqa: RUF012 - of all connections
     _is_open = False  # in the middle of a message, as the parser sees it
     _waiting_since = 0.0  # for a request, on the loop's clock
+    _loose = 0  # bytes since the parser had the last of something
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -91,7 +102,7 @@ class HeadProtocol(HttpToolsProtocol):
         line = _LINE.match(data) if is_free else None
         end = data.find(END, line.end() - 2, HEAD_BYTES) if line else -1
         if line is None or end < 0:
-            super().data_received(data)
+            self._parse(data)
             return
         lines = data[line.end() : end + 4]
         known = self._known.get(lines)
@@ -99,9 +110,30 @@ class HeadProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._serve(line, known, data[end + 4 :])
             return
-        super().data_received(data)
+        self._parse(data)
         if known is None and not self._is_open:
             self._learn(lines, len(data) - end - 4)
+
+    def _parse(self, data: bytes) -> None:
+        """As uvicorn does; but the parser keeps a line until it ends, and copies it with each piece that comes."""
+        self._loose += len(data)
+        super().data_received(data)
+        if self._loose <= LOOSE_BYTES or self.transport.is_closing():
+            return
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.write(_TOO_LARGE % (len(_TOO_LARGE_PROBLEM), _TOO_LARGE_PROBLEM))
+        self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """The parser has a whole head."""
+        self._loose = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """The parser has a piece of a body."""
+        self._loose = 0
+        super().on_body(body)
 
     def connection_made(self, transport: Any) -> None:
         """A client came."""
@@ -128,6 +160,7 @@ class HeadProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The parser has seen the last one."""
         self._is_open = False
+        self._loose = 0
         super().on_message_complete()
 
     def _serve(self, line: re.Match[bytes], known: Fields, body: bytes) -> None:
