@@ -239,7 +239,7 @@ def test_rest_and_graphql_answer_alike(
     extensions = found["errors"][0]["extensions"]
     assert (extensions["code"], extensions["status"]) == (code, answer.status_code)
     wrong = [error["field"] for error in answer.json().get("errors", ())]
-    renamed = {"limit": "limit", "performer_id": "performerId"}
+    renamed = {"limit": "first", "cursor": "after", "performer_id": "performerId"}
     assert [error["field"] for error in extensions.get("errors", ())] == [renamed.get(one, one) for one in wrong]
 
 
@@ -619,3 +619,46 @@ def test_logging_out_ends_what_is_watched(address: str, ann: Person) -> None:
         time.sleep(0.3)
         assert ask(ann.http, "mutation { signOut }") == {"signOut": True}
         assert live.failure()["code"] == "session_ended"
+
+
+NUMBERS = ["1e400", "-1e400", "[{a: 1e999}]", "{a: {b: [1, 1e309]}}"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_that_json_cannot_carry_is_refused(ann: Person, number: str) -> None:
+    query = f'mutation {{ createTask(input: {{title: "x", payload: {number}}}) {{ id payload }} }}'
+    assert refused(ann.http, query)["code"] == "malformed"
+    assert not ann.http.get("/tasks", params={"creator_id": ann.id}).json()["items"]
+
+
+def test_of_several_operations_only_the_named_one_is_run(ann: Person) -> None:
+    query = 'mutation a { createTask(input: {title: "x"}) { id } } query b { me { id } }'
+    assert refused(ann.http, query)["code"] == "malformed"
+    answer = ann.http.post("/graphql", json={"query": query, "operationName": "b"}).json()
+    assert answer["data"] == {"me": {"id": str(ann.id)}}
+    assert not ann.http.get("/tasks", params={"creator_id": ann.id}).json()["items"]
+    with socket(ann) as live:
+        live.subscribe(query)
+        message = live.receive()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "malformed")
+        assert message["payload"][0]["extensions"]["trace_id"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("{ tasks(first: 201) { nodes { id } } }", "first"),
+        ('{ tasks(after: "zz") { nodes { id } } }', "after"),
+        ('{ tasks(filter: {q: "a\\u0000b"}) { nodes { id } } }', "q"),
+        ('mutation { createTask(input: {title: "x"}, idempotencyKey: "") { id } }', "idempotencyKey"),
+    ],
+)
+def test_errors_name_what_the_schema_has(ann: Person, query: str, field: str) -> None:
+    assert [error["field"] for error in refused(ann.http, query)["errors"]] == [field]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/graphql"])
+def test_what_is_not_json_is_an_unsupported_type(ann: Person, kind: str) -> None:
+    answer = ann.http.post("/graphql", content="{me{id}}", headers={"content-type": kind})
+    assert answer.status_code == 415
+    assert not answer.json()["detail"].endswith("..")

@@ -27,7 +27,7 @@ from tasktide import __version__
 from tasktide.domain.errors import FieldError, Invalid, NotFound, TasktideError
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
-from tasktide.interfaces.gate import Gate
+from tasktide.interfaces.gate import STREAMS, Gate, traces
 from tasktide.interfaces.pages import Pages, is_page
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import App, Receive, Scope, Send
@@ -111,6 +111,7 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
         if scope["type"] == "http":
             await http(scope, receive, send)
         elif scope["type"] == "websocket":
+            scope["trace_id"], scope["traceparent"] = traces(dict(scope["headers"]))
             if scope["path"] == SOCKET_PATH:
                 await Session(platform, scope, receive, send, slow_readers).serve()
             elif scope["path"] == GRAPHQL_PATH:
@@ -246,7 +247,9 @@ def _allowed(app: Litestar, path: str) -> str:
         fits = zip(wanted, parts, strict=False)
         if len(wanted) == len(parts) and all(one == part or one.startswith("{") for one, part in fits):
             methods |= getattr(route, "methods", set())
-    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    if "GET" in methods and path.rstrip("/") not in STREAMS:
+        methods.add("HEAD")
+    return ", ".join(sorted(methods))
 
 
 def _with_options(app: Litestar) -> App:

@@ -81,7 +81,7 @@ class Gate:
         headers = scope.get("header_map")
         if headers is None:
             headers = scope["header_map"] = dict(scope["headers"])
-        trace_id, scope["traceparent"] = _traces(headers)
+        trace_id, scope["traceparent"] = traces(headers)
         scope["trace_id"] = trace_id
         answer = _Answer(send, trace_id)
         try:
@@ -233,7 +233,7 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": body})
 
 
-def _traces(headers: dict[bytes, bytes]) -> tuple[str, str | None]:
+def traces(headers: dict[bytes, bytes]) -> tuple[str, str | None]:
     """The request's id, and the W3C trace context it belongs to: as given, else made."""
     given = headers.get(b"x-request-id")
     is_given = given is not None and _REQUEST_ID.fullmatch(given) is not None

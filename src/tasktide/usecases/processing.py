@@ -1,7 +1,6 @@
 """Running jobs: claim, run, finish."""
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
@@ -14,6 +13,7 @@ from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import Work
 from tasktide.domain.handlers import Context, Handler
 from tasktide.domain.ids import TaskId
+from tasktide.domain.numbers import is_finite
 from tasktide.domain.paging import Cursor, TaskFilter, TaskQuery
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.text import shorten
@@ -247,7 +247,7 @@ class Processing:
             raise
 
     def _result(self, value: Any) -> Raw:
-        if not _is_finite(value):
+        if not is_finite(value):
             raise ValueError("the result holds a number that JSON cannot: nan or inf")
         encoded = msgspec.json.encode(value)
         if len(encoded) > self._result_bytes:
@@ -307,13 +307,3 @@ def _describe(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001 - a handler's exception may fail even to say what it is
         text = type(error).__name__
     return text.encode("utf-8", "replace").decode()
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(_is_finite(one) for one in value.values())
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(_is_finite(one) for one in value)
-    return True

@@ -30,6 +30,8 @@ from tasktide.interfaces.protocol import Message, Receive, Scope, Send
 from tasktide.interfaces.status import HttpError
 from tasktide.interfaces.watchdog import Watchdog
 
+# What the library says of a body that is not JSON, as of a bad request.
+UNSUPPORTED = "Unsupported content type"
 SUBSCRIPTIONS = 50
 # A close frame has room for so many bytes of words.
 REASON_BYTES = 120
@@ -103,7 +105,8 @@ class Endpoint(GraphQL[Context, None]):
             answer = await self.run(Request(scope, receive))
         except HTTPException as refused:
             headers = {"allow": "GET, POST"} if refused.status_code == 405 else None  # noqa: PLR2004
-            raise HttpError(refused.status_code, f"{refused.reason}.", headers) from None
+            code = 415 if refused.reason == UNSUPPORTED else refused.status_code
+            raise HttpError(code, f"{refused.reason.rstrip('.')}.", headers) from None
         await answer(scope, receive, send)
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:

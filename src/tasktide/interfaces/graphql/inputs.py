@@ -8,7 +8,7 @@ import strawberry
 from msgspec import Raw
 from strawberry import ID, UNSET
 
-from tasktide.domain import times
+from tasktide.domain import paging, times
 from tasktide.domain.errors import invalid
 from tasktide.domain.fields import NewTask, TaskFields
 from tasktide.domain.notifications import Channel, Kind
@@ -17,8 +17,6 @@ from tasktide.domain.tasks import Status
 from tasktide.domain.times import Timestamp
 from tasktide.interfaces.graphql.scalars import Json, reference
 from tasktide.usecases.notifications import DirectMessage
-
-TEXT_LENGTH = 500
 
 
 @strawberry.input(description="The settable fields of a task. Absent: as it is; null: the default.")
@@ -65,8 +63,6 @@ class TaskFilterInput:
 
     def wanted(self) -> TaskFilter:
         """As a list takes it."""
-        if self.q is not None and len(self.q) > TEXT_LENGTH:
-            raise invalid("q", f"must be at most {TEXT_LENGTH} characters")
         return TaskFilter(
             performer_id=_id("performer_id", self.performer_id),
             creator_id=_id("creator_id", self.creator_id),
@@ -75,7 +71,7 @@ class TaskFilterInput:
             handler=self.handler,
             job=self.job,
             label=self.label,
-            q=self.q or None,
+            q=paging.check_text(self.q),
             due_before=_time("due_before", self.due_before),
             updated_after=_time("updated_after", self.updated_after),
         )

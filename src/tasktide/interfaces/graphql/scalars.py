@@ -4,7 +4,7 @@ from typing import Any, NewType
 
 import msgspec
 import strawberry
-from graphql import ValueNode, value_from_ast_untyped
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 from msgspec import Raw
 from strawberry.types.scalar import ScalarDefinition
 
@@ -12,6 +12,7 @@ from tasktide.domain import ids
 from tasktide.domain.errors import NotFound, invalid
 from tasktide.domain.ids import NotificationId
 from tasktide.domain.notifications import Channel, Kind
+from tasktide.domain.numbers import is_finite
 from tasktide.domain.tasks import Status
 from tasktide.domain.times import Timestamp
 from tasktide.domain.users import Role
@@ -27,7 +28,10 @@ strawberry.enum(Channel, name="Channel", description="How somebody is told.")
 
 
 def _json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
-    return value_from_ast_untyped(node, variables)
+    found = value_from_ast_untyped(node, variables)
+    if not is_finite(found):
+        raise GraphQLError("A number is out of range.", node)
+    return found
 
 
 SCALARS: dict[object, ScalarDefinition] = {

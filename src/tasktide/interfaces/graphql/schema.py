@@ -1,11 +1,11 @@
 """The schema, its limits, and its errors."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import strawberry
 import structlog
-from graphql import GraphQLError
+from graphql import GraphQLError, OperationDefinitionNode
 from strawberry.extensions import (
     DisableIntrospection,
     MaxAliasesLimiter,
@@ -24,6 +24,24 @@ from tasktide.interfaces.graphql.mutations import Mutation
 from tasktide.interfaces.graphql.queries import Query
 from tasktide.interfaces.graphql.scalars import SCALARS
 from tasktide.interfaces.graphql.subscriptions import Subscription
+
+# What REST calls otherwise.
+_ARGUMENTS = {"limit": "first", "cursor": "after", "Idempotency-Key": "idempotencyKey"}
+
+
+class Named(SchemaExtension):
+    """Of several operations none is run unless it is said which."""
+
+    def on_validate(self) -> Iterator[None]:
+        """Before the document is looked at any closer."""
+        context = self.execution_context
+        document = context.graphql_document
+        operations = (
+            [one for one in document.definitions if isinstance(one, OperationDefinitionNode)] if document else []
+        )
+        if len(operations) > 1 and not context._provided_operation_name:  # noqa: SLF001 - the other makes one up
+            context.pre_execution_errors = [GraphQLError("Say which of the operations to run: operationName.")]
+        yield
 
 
 class Admitted(SchemaExtension):
@@ -67,6 +85,7 @@ def build(*, introspection: bool = True) -> Schema:
     """The schema; without introspection, clients must know it already."""
     extensions: list[type[SchemaExtension] | Callable[[], SchemaExtension]] = [
         Admitted,
+        Named,
         _Depth,
         _Aliases,
         _Tokens,
@@ -117,4 +136,4 @@ def _extensions(error: TasktideError) -> dict[str, object]:
 
 def _camel(path: str) -> str:
     """A field's path as the schema spells it."""
-    return re.sub(r"_([a-z])", lambda match: match[1].upper(), path)
+    return _ARGUMENTS.get(path) or re.sub(r"_([a-z])", lambda match: match[1].upper(), path)
