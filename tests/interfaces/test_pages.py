@@ -1,15 +1,24 @@
 """The files of the web pages, and what is there without them."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from support.server import Person
 from tasktide.interfaces.pages import Pages
+from tasktide.interfaces.status import HttpError
 
 
-def asking(app: Pages) -> httpx.AsyncClient:
+def asking(pages: Pages) -> httpx.AsyncClient:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await pages(scope, receive, send)
+        except HttpError as error:  # the gate around it makes a problem of it
+            await Response(error.detail, error.status)(scope, receive, send)
+
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://here")
 
 
@@ -66,5 +75,9 @@ def test_pages_are_guarded_and_not_counted(anonymous: httpx.Client, admin: Perso
         assert answer.status_code == 307
     policy = answer.headers["content-security-policy"]
     assert "script-src 'self';" in policy
-    assert anonymous.post("/app/board").status_code == 405
+    refused = anonymous.post("/app/board")
+    assert (refused.status_code, refused.json()["code"], refused.headers["allow"]) == (
+        405, "method_not_allowed", "GET, HEAD"
+    )  # fmt: skip
+    assert anonymous.get("/app/nope.js").json()["code"] == "not_found"
     assert anonymous.get("/tasks").status_code == 401, "the API is where it was"

@@ -1,5 +1,6 @@
 """Tasks over HTTP: a test for each row of the contract."""
 
+import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -384,3 +385,37 @@ def test_many_at_once_with_one_key_make_one_task(ann: Person) -> None:
     made = [answer for answer in answers if answer.status_code == 202]
     assert len({answer.json()["id"] for answer in made}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in made) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/tasks", "/notifications", "/users", "/tasks/{id}/history", "/letters", "/tasks?sort=priority"]
+)
+def test_a_cursor_may_hold_anything_and_is_refused(admin: Person, path: str) -> None:
+    address = path.format(id=admin.submit(title="x")["id"])
+    orders = ("-created_at", "inbox", "users", "letters", "priority")
+    odd = ["[" * 100_000, "{}", "null", '"x"', "1", *(f'["{order}","x",1,{"[" * 3_000}' for order in orders)]
+    odd += [f'["{order}","x",1,2]' for order in orders]
+    for text in odd:
+        word = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")[:60_000]
+        answer = admin.http.get(address, params={"cursor": word})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "cursor"), text[:40]
+
+
+def test_text_with_a_nul_is_searched_for_by_nobody(ann: Person) -> None:
+    ann.submit(title="needle abc")
+    answer = ann.http.get("/tasks", params={"q": "needle abc\0def"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "q")
+
+
+def test_many_edits_at_once_go_one_after_the_other(ann: Person) -> None:
+    number = ann.submit(title="x")["id"]
+    ann.task(number)
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda n: ann.http.patch(f"/tasks/{number}", json={"title": f"{n}"}), range(36)))
+    assert [answer.status_code for answer in answers] == [200] * 36
+    assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 38))
+
+
+def test_a_stream_says_that_it_has_no_head(ann: Person) -> None:
+    answer = ann.http.head("/events")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, OPTIONS")

@@ -1,5 +1,7 @@
 """Accounts over HTTP."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -67,22 +69,27 @@ def test_a_new_password_needs_the_old_one_and_ends_other_sessions(ann: Person) -
     ann.sign_in("new password")
 
 
-def test_users_are_listed_and_a_new_name_shows_at_once(admin: Person, ann: Person) -> None:
-    pages, cursor = [], None
+def every_user(person: Person, limit: int = 200) -> list[dict[str, Any]]:
+    """All pages of the list."""
+    found: list[dict[str, Any]] = []
+    cursor = None
     while True:
-        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
-        page = admin.http.get("/users", params=params)
-        pages += page.json()["items"]
+        page = person.http.get("/users", params={"limit": limit} | ({"cursor": cursor} if cursor else {}))
+        found += page.json()["items"]
         cursor = page.json()["next_cursor"]
         if cursor is None:
-            break
+            return found
         assert cursor in page.headers["link"]
+
+
+def test_users_are_listed_and_a_new_name_shows_at_once(admin: Person, ann: Person) -> None:
+    pages = every_user(admin, limit=2)
     assert [one["id"] for one in pages] == sorted({one["id"] for one in pages})
     assert ann.id in {one["id"] for one in pages}
     ann.http.patch("/auth/me", json={"name": "Annabel"})
     found = admin.http.get(f"/users/{ann.id}")
     assert found.json()["name"] == "Annabel"
-    listed = {one["id"]: one for one in admin.http.get("/users", params={"limit": 200}).json()["items"]}
+    listed = {one["id"]: one for one in every_user(admin)}
     assert listed[ann.id]["name"] == "Annabel"
 
 

@@ -287,3 +287,8 @@ def test_text_is_shortened_with_a_sign() -> None:
     assert text.shorten("abcdef", 6) == "abcdef"
     assert text.shorten("abcdefg", 6) == "abcde…"
     assert Timestamp("x") == "x"
+
+
+def test_what_is_over_is_nobodys_to_do() -> None:
+    done = make.task(1, performer_id=UserId(2), status=Status.DONE)
+    assert told(events.created(make.submission(done))) == {2: Kind.CREATED}

@@ -37,7 +37,9 @@ def plan(event: TaskEvent) -> list[Planned]:
     if kind is None or (kind is Kind.UPDATED and event.actor == events.WORKER):
         return []
     task = event.data.task
-    assigned = kind is Kind.CREATED or (kind is not Kind.DELETED and "performer_id" in event.data.changes)
+    is_new_here = kind is Kind.CREATED or (kind is not Kind.DELETED and "performer_id" in event.data.changes)
+    # What is over is nobody's to do.
+    assigned = is_new_here and task.status.is_open
     told: dict[UserId, Kind] = {}
     if task.performer_id is not None:
         told[task.performer_id] = Kind.ASSIGNED if assigned else kind

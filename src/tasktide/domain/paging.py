@@ -15,6 +15,8 @@ from tasktide.domain.times import Timestamp
 T = TypeVar("T")
 
 DEFAULT_LIMIT = 50
+# Characters of a text to search for.
+TEXT_LENGTH = 500
 MAX_LIMIT = 200
 SORTS = ("created_at", "updated_at", "priority", "due_at")
 
@@ -26,7 +28,7 @@ class Page(Struct, Generic[T], frozen=True):
     next_cursor: str | None = None
 
 
-class Cursor(Struct, frozen=True, array_like=True):
+class Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The last row of a page: in which order it was read, its sort value and its id."""
 
     order: str
@@ -103,7 +105,7 @@ def decode(word: str | None, order: str) -> Cursor | None:
     try:
         raw = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True)
         cursor = msgspec.json.decode(raw, type=Cursor)
-    except (binascii.Error, msgspec.DecodeError, ValueError):
+    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
         raise invalid("cursor", "is not a cursor of this list") from None
     if cursor.order != order:
         raise invalid("cursor", "was made for another sort order")
@@ -115,6 +117,13 @@ def decode(word: str | None, order: str) -> Cursor | None:
 
 def _is_small(value: str | int) -> bool:
     return isinstance(value, str) or abs(value) <= MAX_ID
+
+
+def check_text(q: str | None) -> str | None:
+    """What is searched for in titles and descriptions; None for nothing. Invalid when no text can hold it."""
+    if q is not None and (len(q) > TEXT_LENGTH or "\0" in q):
+        raise invalid("q", f"must be at most {TEXT_LENGTH} characters, none of them NUL")
+    return q or None
 
 
 def check_limit(limit: int) -> int:

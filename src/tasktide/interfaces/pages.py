@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from tasktide.interfaces.protocol import App, Receive, Scope, Send
+from tasktide.interfaces.status import HttpError
 
 HOME = "/app/"
 GRAPHIQL = "graphiql"
@@ -59,7 +60,7 @@ class Pages:
 
     async def _answer(self, scope: Scope) -> Any:
         if scope["method"] != "GET":
-            return Response(status_code=405, headers={"allow": "GET, HEAD"})
+            raise HttpError(405, "Pages are only read.", {"allow": "GET, HEAD"})
         if not scope["path"].startswith(HOME):
             return RedirectResponse(HOME, headers={"cache-control": "no-cache"})
         if not (self._folder / "index.html").is_file():
@@ -80,7 +81,7 @@ class _Found:
         try:
             await self._app(below, receive, send)
         except HTTPException as error:
-            await Response(error.detail, status_code=error.status_code)(scope, receive, send)
+            raise HttpError(error.status_code, "There is no such file.") from None
 
 
 def is_page(path: str) -> bool:

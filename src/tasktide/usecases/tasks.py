@@ -20,7 +20,7 @@ from tasktide.domain.users import Actor
 from tasktide.ports.cache import Cache, of_no_task, of_task, task_key
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
-from tasktide.ports.log import Log, Record
+from tasktide.ports.log import Backpressure, Log, Record
 from tasktide.ports.push import Message, Push
 from tasktide.ports.tasks import Change, TaskStore
 from tasktide.ports.users import UserStore
@@ -30,8 +30,8 @@ INGEST = "ingest"
 STORED_WITHIN_S = 5.0
 # A list waits this long for what was accepted before it was asked for.
 LISTED_WITHIN_S = 2.0
-# How often a change is decided anew when somebody else's got in between.
-ATTEMPTS = 5
+# How often a change is decided anew when somebody else's got in between, each time after a longer pause.
+ATTEMPTS, PAUSE_S = 30, 0.002
 # Tasks made before the event loop gets a turn: about 2 ms of work.
 TURN = 200
 MOST_ERRORS = 100
@@ -75,7 +75,7 @@ class Tasks:
         self._clock = clock
         self._limits = limits
         self._handlers = handlers
-        self._backlog_limit = backlog_limit
+        self._room = Backpressure(log, events.TASK_INGESTED, INGEST, backlog_limit)
         self._stopping = stopping
         self._known_users: set[int] = set()
         # Submissions accepted here, and how many of them are known to be stored.
@@ -90,7 +90,7 @@ class Tasks:
         self, actor: Actor, draft: NewTask, *, traceparent: str | None = None, reserved: Reserved | None = None
     ) -> Task:
         """Accept a task: it is durable and readable when it returns. Otherwise as `submit_many`."""
-        await self._check_backlog()
+        await self._room.wait()
         values = self._check_one(actor, draft)
         errors = await self._check_references([(None, values)])
         if errors:
@@ -110,9 +110,9 @@ class Tasks:
         """Accept tasks, all or none. None stands for a draft that could not be read, for the reasons in `faults`.
 
         Invalid lists the wrong fields of all of them, each with its index. Unavailable when the store is too
-        far behind the log, or the log cannot take more.
+        far behind the log, or the log cannot take more; while it is behind, submissions are held back a moment.
         """
-        await self._check_backlog()
+        await self._room.wait()
         errors = list(faults)
         checked: list[tuple[int, dict[str, Any]]] = []
         for index, draft in enumerate(drafts):
@@ -207,7 +207,7 @@ class Tasks:
         traceparent: str | None = None,
     ) -> None:
         """Remove a task for good."""
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             task = await self._stored(task_id)
             access.check(actor, Action.TASK_DELETE, task)
             _check_version(task, versions)
@@ -217,6 +217,7 @@ class Tasks:
                 await self._cache.put([of_no_task(task_id, event.data.task.version)])
                 await self._push.publish([Message(CANCELLED_JOBS, str(task_id).encode()), _finished(task_id)])
                 return
+            await asyncio.sleep(attempt * PAUSE_S)
         raise _contended()
 
     async def history(self, task_id: TaskId, cursor: str | None, limit: int) -> Page[Raw]:
@@ -265,7 +266,7 @@ class Tasks:
         versions: Collection[int] | None,
         traceparent: str | None,
     ) -> Task:
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             now = self._clock.now()
             task = await self._stored(task_id)
             access.check(actor, Action.TASK_CHANGE, task)
@@ -287,6 +288,7 @@ class Tasks:
                 await self._remember([after])
                 await self._push.publish([_finished(task_id)])
                 return after
+            await asyncio.sleep(attempt * PAUSE_S)
         raise _contended()
 
     async def _stored(self, task_id: TaskId) -> Task:
@@ -303,10 +305,6 @@ class Tasks:
 
     async def _remember(self, some: Sequence[Task]) -> None:
         await self._cache.put([of_task(task) for task in some])
-
-    async def _check_backlog(self) -> None:
-        if await self._log.backlog(events.TASK_INGESTED, INGEST) > self._backlog_limit:
-            raise Unavailable("ingest", "Tasks arrive faster than they can be stored; try again in a moment.")
 
     async def _accept(
         self, actor: Actor, checked: Sequence[dict[str, Any]], traceparent: str | None, reserved: Reserved | None

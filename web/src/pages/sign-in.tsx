@@ -69,7 +69,7 @@ export function SignIn() {
           </Button>
         </form>
         <p className="mt-4 text-center text-sm text-muted">
-          {isNew ? 'You have an account?' : 'New here? The first account is the admin’s.'}{' '}
+          {isNew ? 'You have an account?' : 'New here?'}{' '}
           <button type="button" className="text-accent underline" onClick={() => setIsNew(!isNew)}>
             {isNew ? 'Sign in' : 'Make an account'}
           </button>

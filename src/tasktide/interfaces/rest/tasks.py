@@ -37,7 +37,6 @@ from tasktide.usecases.tasks import TaskResult
 
 TAGS = ["tasks"]
 MOST_WAIT_S = 30.0
-TEXT_LENGTH = 500
 
 
 class Accepted(Struct, frozen=True):
@@ -148,8 +147,6 @@ async def find_tasks(
     column = sort.removeprefix("-")
     if column not in paging.SORTS:
         raise invalid("sort", f"must be one of {', '.join(paging.SORTS)}, with - before it to descend")
-    if q is not None and len(q) > TEXT_LENGTH:
-        raise invalid("q", f"must be at most {TEXT_LENGTH} characters")
     wanted = TaskFilter(
         performer_id=_id("performer_id", performer_id),
         creator_id=_id("creator_id", creator_id),
@@ -158,7 +155,7 @@ async def find_tasks(
         handler=handler,
         job=job,
         label=label,
-        q=q or None,
+        q=paging.check_text(q),
         due_before=_time("due_before", due_before),
         updated_after=_time("updated_after", updated_after),
     )

@@ -81,7 +81,8 @@ class Session:
         except _Slow:
             await self._close(status.CLOSE_SLOW, "too slow: resume with after", LINGER_S)
         except TasktideError as error:
-            await self._close(status.close_code(error), error.detail)
+            wrong = [f"{one.field}: {one.message}" for one in getattr(error, "errors", ())]
+            await self._close(status.close_code(error), "; ".join(wrong) or error.detail)
         finally:
             self._platform.stats.listeners("websocket", -1)
 
