@@ -16,6 +16,7 @@ from support.engines import Engine, open_engine
 from support.pipelines import notifications
 from tasktide.adapters.memory.cache import MemoryCache
 from tasktide.adapters.redis.cache import RedisCache
+from tasktide.adapters.redis.client import Client
 from tasktide.adapters.security.passwords import Argon2Passwords
 from tasktide.adapters.security.tokens import JwtTokens
 from tasktide.domain.users import Role
@@ -134,3 +135,17 @@ async def test_single_flight_one_loader_a_key_whoever_asks() -> None:
     assert results[1] == results[5] == 3
     assert all(isinstance(results[n], ValueError) for n in (3, 4))
     assert await flight.once("a", partial(load, "a")) == 4, "the next one loads anew"
+
+
+async def test_while_the_cache_is_away_one_loader_answers_all_and_nothing_is_owed(tmp_path: Path) -> None:
+    away = Client("redis://127.0.0.1:9/0")
+    cache = RedisCache(away)
+    async with open_engine("sqlite-memory", tmp_path) as opened:
+        users = gateway(replace(opened, cache=cache))
+        await opened.users.add(make.account(1))
+        found = await asyncio.gather(*(users.find(None, 10) for _ in range(20)))
+        assert all(page is found[0] for page in found), "loaded once"
+        assert await Tag(cache, "users").mark() is None
+        assert set(cache._owed) == {"tag:users"}
+    await cache.close()
+    await away.close()

@@ -175,7 +175,7 @@ async def test_a_commit_after_the_partition_was_taken_leaves_it_to_the_new_owner
     assert taken < {one.position for one in found}
     await second.commit(again[0].position)
     partition = again[0].position % kafka_reader.PARTITIONS
-    committed = await one.committed(TOPIC, "a")
+    committed = await one.positions(TOPIC, "a")
     assert committed[partition] == again[0].position // kafka_reader.PARTITIONS + 1
 
 

@@ -1,6 +1,7 @@
 """More than the pipelines can take is refused, and taken again once there is room."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -34,40 +35,97 @@ async def test_notifications_beyond_the_backlog_are_refused_until_it_is_stored(e
     assert page.unread_count == accepted + 1
 
 
-class Counted:
-    """A log of which only the backlog is asked: it is as given, and goes down by so much at each look."""
+class Slow:
+    """A log of which only this is asked: how far a group is behind that commits so many records a second."""
 
-    def __init__(self, behind: int, falls: int) -> None:
-        self.behind = behind
-        self.falls = falls
-        self.looks = 0
+    def __init__(self, behind: int, per_s: int) -> None:
+        self._behind = behind
+        self._per_s = per_s
+        self._began_s = time.monotonic()
+        self.is_away = False
 
     async def backlog(self, topic: str, group: str) -> int:
+        if self.is_away:
+            raise Unavailable("log", "It is away.")
+        return self._behind - await self.committed(topic, group)
+
+    async def committed(self, topic: str, group: str) -> int:
         assert (topic, group) == ("topic", "group")
-        self.looks += 1
-        self.behind -= self.falls
-        return self.behind
+        return int((time.monotonic() - self._began_s) * self._per_s)
+
+    def append(self, records: int) -> None:
+        self._behind += records
+
+
+def before(log: Slow, limit: int = 1_000) -> Backpressure:
+    return Backpressure(log, "topic", "group", limit)  # type: ignore[arg-type]
+
+
+async def pass_through(room: Backpressure, log: Slow, records: int = 1) -> float:
+    """Append when there is room; the seconds that it took."""
+    began_s = time.monotonic()
+    async with room.enter(records):
+        await asyncio.sleep(0.01)
+        log.append(records)
+    return time.monotonic() - began_s
+
+
+def watches() -> int:
+    return sum(task.get_name() == "backpressure-topic" for task in asyncio.all_tasks())
 
 
 async def test_who_submits_is_held_back_while_the_group_is_behind_and_let_go_together() -> None:
-    log = Counted(behind=150, falls=5)
-    room = Backpressure(log, "topic", "group", 1_000)  # type: ignore[arg-type]
-    await asyncio.wait_for(asyncio.gather(*(room.wait() for _ in range(5))), 5)
-    assert log.behind <= 100 - 5
-    assert log.looks <= 5 + 10 + 5, "one watch for all of them"
+    log = Slow(behind=300, per_s=1_000)
+    room = before(log)
+    waiting = [asyncio.create_task(pass_through(room, log)) for _ in range(50)]
+    await asyncio.sleep(0.05)
+    assert watches() == 1
+    waiting[0].cancel()  # who gives up takes nobody along
+    await asyncio.sleep(0.05)
+    assert not any(task.done() for task in waiting[1:])
+    for took_s in await asyncio.gather(*waiting[1:]):
+        assert took_s < 1
+    assert await log.backlog("topic", "group") <= 100 + 50
+    assert not watches()
 
 
 async def test_nobody_waits_for_a_group_that_stands_still_until_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.001)
-    log = Counted(behind=500, falls=0)
-    room = Backpressure(log, "topic", "group", 1_000)  # type: ignore[arg-type]
-    await room.wait()
-    looks = log.looks
-    await room.wait()
-    assert log.looks == looks + 1
-    log.behind = 1_001
+    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.002)
+    log = Slow(behind=500, per_s=0)
+    room = before(log)
+    assert await pass_through(room, log) > 0.1
+    assert max([await pass_through(room, log) for _ in range(5)]) < 0.1
+    log.append(500)
     with pytest.raises(Unavailable):
-        await room.wait()
-    log.behind, log.falls = 900, 100  # it moves again
-    await room.wait()
-    assert log.behind <= 100
+        await pass_through(room, log)
+
+
+async def test_a_group_that_is_slower_than_they_are_holds_them_back_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.002)
+    log = Slow(behind=500, per_s=10)
+    room = before(log)
+    await pass_through(room, log, records=50)
+    assert await pass_through(room, log) > 0.1
+
+
+async def test_those_let_go_together_do_not_pass_the_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.002)
+    log = Slow(behind=200, per_s=10)
+    room = before(log)
+    ended = await asyncio.gather(*(pass_through(room, log, 300) for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(one, Unavailable) for one in ended) == 17
+    assert await log.backlog("topic", "group") <= 1_000 + 300
+
+
+async def test_an_engine_that_goes_away_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.002)
+    log = Slow(behind=500, per_s=10)
+    room = before(log)
+    waiting = [asyncio.create_task(pass_through(room, log)) for _ in range(5)]
+    await asyncio.sleep(0.02)
+    log.is_away = True
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(one, Unavailable) for one in ended)
+    assert not watches()

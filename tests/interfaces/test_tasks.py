@@ -394,17 +394,18 @@ def test_a_cursor_may_hold_anything_and_is_refused(admin: Person, path: str) -> 
     address = path.format(id=admin.submit(title="x")["id"])
     orders = ("-created_at", "inbox", "users", "letters", "priority")
     odd = ["[" * 100_000, "{}", "null", '"x"', "1", *(f'["{order}","x",1,{"[" * 3_000}' for order in orders)]
-    odd += [f'["{order}","x",1,2]' for order in orders]
+    odd += [f'["{order}","x",1,2]' for order in orders] + [f'["{order}","a\\u0000b",1]' for order in orders]
     for text in odd:
         word = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")[:60_000]
         answer = admin.http.get(address, params={"cursor": word})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "cursor"), text[:40]
 
 
-def test_text_with_a_nul_is_searched_for_by_nobody(ann: Person) -> None:
+@pytest.mark.parametrize("field", ["q", "label", "handler"])
+def test_text_with_a_nul_is_searched_for_by_nobody(ann: Person, field: str) -> None:
     ann.submit(title="needle abc")
-    answer = ann.http.get("/tasks", params={"q": "needle abc\0def"})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "q")
+    answer = ann.http.get("/tasks", params={field: "needle abc\0def"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
 def test_many_edits_at_once_go_one_after_the_other(ann: Person) -> None:

@@ -116,14 +116,14 @@ def decode(word: str | None, order: str) -> Cursor | None:
 
 
 def _is_small(value: str | int) -> bool:
-    return isinstance(value, str) or abs(value) <= MAX_ID
+    return "\0" not in value if isinstance(value, str) else abs(value) <= MAX_ID
 
 
-def check_text(q: str | None) -> str | None:
-    """What is searched for in titles and descriptions; None for nothing. Invalid when no text can hold it."""
-    if q is not None and (len(q) > TEXT_LENGTH or "\0" in q):
-        raise invalid("q", f"must be at most {TEXT_LENGTH} characters, none of them NUL")
-    return q or None
+def check_text(field: str, text: str | None) -> str | None:
+    """A text to search for; Invalid when none of ours can hold it."""
+    if text is not None and (len(text) > TEXT_LENGTH or "\0" in text):
+        raise invalid(field, f"must be at most {TEXT_LENGTH} characters, none of them NUL")
+    return text
 
 
 def check_limit(limit: int) -> int:

@@ -1,6 +1,7 @@
 """The web pages: files that were built from web/, and where they are not, a word on how to get them."""
 
 import os
+from http import HTTPStatus
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from tasktide.domain.errors import NotFound
 from tasktide.interfaces.protocol import App, Receive, Scope, Send
-from tasktide.interfaces.status import HttpError
 
 HOME = "/app/"
 GRAPHIQL = "graphiql"
@@ -60,7 +61,7 @@ class Pages:
 
     async def _answer(self, scope: Scope) -> Any:
         if scope["method"] != "GET":
-            raise HttpError(405, "Pages are only read.", {"allow": "GET, HEAD"})
+            return Response(status_code=405, headers={"allow": "GET, HEAD"})
         if not scope["path"].startswith(HOME):
             return RedirectResponse(HOME, headers={"cache-control": "no-cache"})
         if not (self._folder / "index.html").is_file():
@@ -81,7 +82,10 @@ class _Found:
         try:
             await self._app(below, receive, send)
         except HTTPException as error:
-            raise HttpError(error.status_code, "There is no such file.") from None
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                await Response(error.detail, status_code=error.status_code)(scope, receive, send)
+                return
+            raise NotFound("There is no such file.") from None
 
 
 def is_page(path: str) -> bool:

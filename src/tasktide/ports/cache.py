@@ -104,15 +104,22 @@ class Tag:
     def __init__(self, cache: Cache, name: str) -> None:
         self._cache = cache
         self._key = f"tag:{name}"
+        self._making: SingleFlight[str, str | None] = SingleFlight()
 
-    async def mark(self) -> str:
-        """What the keys of its entries hold at present; to be asked for before what goes under them is loaded."""
-        known = (await self._cache.get([self._key])).get(self._key)
-        if known:
-            return known.decode()
-        mark = secrets.token_hex(8)
-        await self._cache.put([Snapshot(self._key, 1, mark.encode(), TAG_TTL_S)])
-        return mark
+    async def mark(self) -> str | None:
+        """What the keys of its entries hold at present; to be asked for before what goes under them is loaded.
+
+        None while the cache is away: nothing can be kept under it.
+        """
+        return await self._known() or await self._making.once(self._key, self._make)
+
+    async def _make(self) -> str | None:
+        await self._cache.put([Snapshot(self._key, 1, secrets.token_hex(8).encode(), TAG_TTL_S)])
+        return await self._known()
+
+    async def _known(self) -> str | None:
+        body = (await self._cache.get([self._key])).get(self._key)
+        return body.decode() if body else None
 
     async def invalidate(self) -> None:
         """Forget all entries under the tag."""

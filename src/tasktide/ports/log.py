@@ -1,7 +1,8 @@
 """The durable event log: topics of records, read by groups that remember how far they are."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -10,8 +11,9 @@ from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import encode
 from tasktide.domain.times import Timestamp
 
-# From this part of the limit on, who appends is held back; for so many looks, so far apart, at most.
-HELD_FROM = 0.1
+# From this part of the limit on, and not below so many records, who appends is held back; for so many looks, so far
+# apart, at most.
+HELD_FROM, LEAST_HELD = 0.1, 100
 LOOKS, LOOK_S = 50, 0.02
 
 
@@ -93,6 +95,10 @@ class Log(Protocol):
         """How many records of the topic the group has not committed; cheap enough to ask on every request."""
         ...
 
+    async def committed(self, topic: str, group: str) -> int:
+        """A number that grows whenever the group commits; as cheap as `backlog`, and as old."""
+        ...
+
     async def trim(self, before: Timestamp) -> int:
         """Forget records older than that and committed by every group of their topic; how many batches went.
 
@@ -109,7 +115,7 @@ class Backpressure:
     """Slows down who appends to a topic while a group that reads it is behind, and refuses them at the limit.
 
     Held back for a second at most, they wait in front of the log instead of their records behind it: all is as fast,
-    and what was accepted is handled soon. While the group stands still nobody waits for it, until the limit.
+    and what was accepted is handled soon. While the group commits nothing nobody waits for it, until the limit.
     """
 
     def __init__(self, log: Log, topic: str, group: str, limit: int) -> None:
@@ -117,14 +123,18 @@ class Backpressure:
         self._topic = topic
         self._group = group
         self._limit = limit
-        self._last = 0
-        self._stands_still = False
+        self._held_from = min(limit, max(LEAST_HELD, limit * HELD_FROM))
+        # Records of those who were let in and have not appended yet: the log does not know of them.
+        self._entering = 0
+        # What the group had committed when it was found to stand still.
+        self._still_at: int | None = None
         self._watch: asyncio.Task[None] | None = None
 
-    async def wait(self) -> None:
-        """Return when one may append; Unavailable when the group is further behind than the limit."""
+    @contextlib.asynccontextmanager
+    async def enter(self, records: int) -> AsyncIterator[None]:
+        """Around an append: begins when there is room for more; Unavailable when there is none."""
         behind = await self._behind()
-        if behind > self._limit * HELD_FROM and not self._stands_still:
+        if behind > self._held_from and not await self._stands_still():
             if self._watch is None:
                 self._watch = asyncio.create_task(self._until_relieved(), name=f"backpressure-{self._topic}")
             await asyncio.wait([self._watch])
@@ -132,27 +142,29 @@ class Backpressure:
         if behind > self._limit:
             detail = f"{self._topic} grows faster than {self._group} can follow; try again in a moment."
             raise Unavailable(self._group, detail)
+        self._entering += records
+        try:
+            yield
+        finally:
+            self._entering -= records
 
     async def _until_relieved(self) -> None:
         """One watch for all who wait."""
-        has_moved = False
         try:
+            began_at = await self._log.committed(self._topic, self._group)
             for _ in range(LOOKS):
-                before = self._last
                 await asyncio.sleep(LOOK_S)
-                behind = await self._behind()
-                has_moved = has_moved or behind < before
-                if behind <= self._limit * HELD_FROM:
+                if await self._behind() <= self._held_from:
                     return
-            self._stands_still = not has_moved
+            ended_at = await self._log.committed(self._topic, self._group)
+            self._still_at = ended_at if ended_at == began_at else None
         except Unavailable:
             return  # who waits will be told so
         finally:
             self._watch = None
 
     async def _behind(self) -> int:
-        behind = await self._log.backlog(self._topic, self._group)
-        if behind < self._last:
-            self._stands_still = False
-        self._last = behind
-        return behind
+        return self._entering + await self._log.backlog(self._topic, self._group)
+
+    async def _stands_still(self) -> bool:
+        return self._still_at is not None and self._still_at == await self._log.committed(self._topic, self._group)

@@ -93,11 +93,11 @@ class Notifications:
     async def send(self, actor: Actor, message: DirectMessage, *, first_id: int | None = None) -> int:
         """Accept a direct notification; how many inboxes it goes to."""
         access.check(actor, Action.NOTIFY)
-        await self._room.wait()
         errors, recipients = await self._recipients([("", message)])
         if errors:
             raise Invalid(errors)
-        return await self._accept(actor, [message], recipients, first_id)
+        async with self._room.enter(sum(map(len, recipients))):
+            return await self._accept(actor, [message], recipients, first_id)
 
     async def send_many(
         self,
@@ -113,13 +113,13 @@ class Notifications:
         Unavailable when the inboxes are too far behind the log.
         """
         access.check(actor, Action.NOTIFY)
-        await self._room.wait()
         good = [(index, message) for index, message in enumerate(messages) if message is not None]
         errors, recipients = await self._recipients([(f"[{index}].", message) for index, message in good])
         if errors or faults:
             listed = sorted([*faults, *errors], key=lambda error: int(error.field[1 : error.field.index("]")]))
             raise Invalid(listed[:MOST_ERRORS])
-        return await self._accept(actor, [message for _, message in good], recipients, first_id)
+        async with self._room.enter(sum(map(len, recipients))):
+            return await self._accept(actor, [message for _, message in good], recipients, first_id)
 
     async def newest(self, actor: Actor, *, unread: bool, cursor: str | None, limit: int) -> InboxPage:
         """A page of the actor's inbox, newest first."""

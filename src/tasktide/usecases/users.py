@@ -214,15 +214,19 @@ class Users:
         """A page of users by id, from a cache that a change by any gateway empties at once."""
         last = paging.decode(cursor, "users")
         after = UserId(last.id) if last else None
-        key = f"users:v{await self._listed.mark()}:{after}:{limit}"
-        cached = (await self._cache.get([key])).get(key)
-        return _decode_page(cached) if cached else await self._pages.once(key, lambda: self._page(key, after, limit))
+        mark = await self._listed.mark()
+        key = f"users:v{mark}:{after}:{limit}"
+        cached = (await self._cache.get([key])).get(key) if mark else None
+        if cached:
+            return _decode_page(cached)
+        return await self._pages.once(key, lambda: self._page(key if mark else None, after, limit))
 
-    async def _page(self, key: str, after: UserId | None, limit: int) -> Page[User]:
+    async def _page(self, key: str | None, after: UserId | None, limit: int) -> Page[User]:
         found = [account.user for account in await self._store.find(after, limit + 1)]
         more = paging.encode(Cursor("users", "", found[limit - 1].id)) if len(found) > limit else None
         page = Page(found[:limit], more)
-        await self._cache.put([Snapshot(key, 1, _encode(page), LIST_TTL_S)])
+        if key is not None:
+            await self._cache.put([Snapshot(key, 1, _encode(page), LIST_TTL_S)])
         return page
 
     async def change_me(

@@ -27,7 +27,7 @@ class KafkaEvidence:
 
     async def committed(self, topic: str, group: str) -> Mapping[int, int]:
         """See the port."""
-        return await self._log.committed(topic, group)
+        return await self._log.positions(topic, group)
 
     async def log(self, topic: str) -> AsyncIterator[Sequence[KeptRecord]]:
         """See the port."""

@@ -34,6 +34,7 @@ class _Backlog:
 
     def __init__(self) -> None:
         self.records = 0
+        self.committed = 0
         self.asked_at = 0.0
         self.known = asyncio.Event()
         self.failure: Unavailable | None = None
@@ -106,6 +107,13 @@ class KafkaLog:
 
     async def backlog(self, topic: str, group: str) -> int:
         """See the port; as of a moment ago, with what was appended here since."""
+        return (await self._asked_for(topic, group)).records
+
+    async def committed(self, topic: str, group: str) -> int:
+        """See the port; as of a moment ago."""
+        return (await self._asked_for(topic, group)).committed
+
+    async def _asked_for(self, topic: str, group: str) -> _Backlog:
         key = topic, group
         found = self._backlogs.setdefault(key, _Backlog())
         found.asked_at = time.monotonic()
@@ -115,7 +123,7 @@ class KafkaLog:
             await found.known.wait()
         if found.failure is not None:
             raise found.failure
-        return found.records
+        return found
 
     async def trim(self, before: Timestamp) -> int:
         """See the port; records, not batches."""
@@ -127,7 +135,7 @@ class KafkaLog:
             ends = await self._offsets(topic, LATEST)
             limits = {n: young[n] if young[n] >= 0 else ends[n] for n in starts}
             for group in groups:
-                committed = await self.committed(topic, group)
+                committed = await self.positions(topic, group)
                 limits = {n: min(limit, committed.get(n, 0)) for n, limit in limits.items()}
             gone = [TopicPartition(self._prefix + topic, n, limit) for n, limit in limits.items() if limit > starts[n]]
             if gone:
@@ -168,7 +176,10 @@ class KafkaLog:
         try:
             while time.monotonic() - found.asked_at < WANTED_S:
                 try:
-                    found.records = await self._behind(topic, group, await self._offsets(topic, LATEST))
+                    ends = await self._offsets(topic, LATEST)
+                    found.records = await self._behind(topic, group, ends)
+                    # What there is but for what is not committed.
+                    found.committed = sum(ends.values()) - found.records
                     found.failure = None
                 except Unavailable as away:
                     found.failure = away
@@ -181,13 +192,13 @@ class KafkaLog:
             self._watchers.pop((topic, group), None)
 
     async def _behind(self, topic: str, group: str, ends: dict[int, int]) -> int:
-        committed = await self.committed(topic, group)
+        committed = await self.positions(topic, group)
         if len(committed) < len(ends):  # never committed: it begins at the start
             starts = await self._offsets(topic, EARLIEST)
             committed = starts | committed
         return sum(max(0, end - committed[n]) for n, end in ends.items())
 
-    async def committed(self, topic: str, group: str) -> dict[int, int]:
+    async def positions(self, topic: str, group: str) -> dict[int, int]:
         """The next offset of every partition that a group has committed to."""
         asked = ConsumerGroupTopicPartitions(group_id(self._prefix, topic, group))
         try:

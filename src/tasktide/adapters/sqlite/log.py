@@ -174,6 +174,14 @@ class SqliteLog:
             return end - committed
         return self._tails[topic].end - max(0, reader.committed)
 
+    async def committed(self, topic: str, group: str) -> int:
+        """See the port."""
+        reader = self._readers[topic].get(group)
+        if reader is None or reader.committed < 0:
+            _, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
+            return committed
+        return reader.committed
+
     async def trim(self, before: Timestamp) -> int:
         """See the port."""
         trimmed = 0

@@ -68,10 +68,10 @@ class TaskFilterInput:
             creator_id=_id("creator_id", self.creator_id),
             observer_id=_id("observer_id", self.observer_id),
             statuses=tuple(self.statuses or ()),
-            handler=self.handler,
+            handler=paging.check_text("handler", self.handler),
             job=self.job,
-            label=self.label,
-            q=paging.check_text(self.q),
+            label=paging.check_text("label", self.label),
+            q=paging.check_text("q", self.q) or None,
             due_before=_time("due_before", self.due_before),
             updated_after=_time("updated_after", self.updated_after),
         )

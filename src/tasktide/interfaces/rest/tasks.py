@@ -152,10 +152,10 @@ async def find_tasks(
         creator_id=_id("creator_id", creator_id),
         observer_id=_id("observer_id", observer_id),
         statuses=tuple(status or ()),
-        handler=handler,
+        handler=paging.check_text("handler", handler),
         job=job,
-        label=label,
-        q=paging.check_text(q),
+        label=paging.check_text("label", label),
+        q=paging.check_text("q", q) or None,
         due_before=_time("due_before", due_before),
         updated_after=_time("updated_after", updated_after),
     )
