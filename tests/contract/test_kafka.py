@@ -102,6 +102,7 @@ async def test_lag_backlog_and_settled_follow_the_commits(log: KafkaLog) -> None
     assert await log.settled(TOPIC, "a", 5)
     await log.append(records(1, 10))
     assert await log.backlog(TOPIC, "a") == 10
+    committed = await log.committed(TOPIC, "a")
     assert not await log.settled(TOPIC, "a", 0.2)
     found = await read(reader, 10)
     assert (await reader.lag()).records == 10
@@ -111,6 +112,9 @@ async def test_lag_backlog_and_settled_follow_the_commits(log: KafkaLog) -> None
     assert (await reader.lag()).records == 0
     await log.append(records(11, 12))
     assert await log.backlog(TOPIC, "a") >= 2, "what was appended here counts at once"
+    async with asyncio.timeout(5):
+        while await log.committed(TOPIC, "a") != committed + 10:  # as of a moment ago
+            await asyncio.sleep(0.05)
 
 
 async def test_any_bytes_come_back_as_they_were(log: KafkaLog) -> None:

@@ -64,9 +64,11 @@ async def test_lag_counts_what_is_not_committed_and_its_age(engine: Engine) -> N
     engine.clock.advance(7)
     assert await reader.lag() == (3, 7.0)
     assert await engine.log.backlog(TOPIC, "a") == 3
+    committed = await engine.log.committed(TOPIC, "a")
     await reader.commit((await reader.read(10, 0))[-1].position)
     assert await reader.lag() == (0, 0.0)
     assert await engine.log.backlog(TOPIC, "a") == 0
+    assert await engine.log.committed(TOPIC, "a") == committed + 3
 
 
 async def test_settled_waits_for_the_commit(engine: Engine) -> None:
