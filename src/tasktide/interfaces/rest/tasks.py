@@ -205,7 +205,7 @@ async def replace_task(
 async def change_task(
     request: Incoming, task_id: FromPath[str], data: JSONBody[TaskFields], platform: Platforms
 ) -> Answer:
-    """Set some fields (JSON merge patch); null sets the default."""
+    """Set some fields (JSON merge patch); null sets the default. The payload is one value, replaced as a whole."""
     return await _change(request, task_id, data, platform, replace=False)
 
 
