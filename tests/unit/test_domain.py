@@ -291,4 +291,5 @@ def test_text_is_shortened_with_a_sign() -> None:
 
 def test_what_is_over_is_nobodys_to_do() -> None:
     done = make.task(1, performer_id=UserId(2), status=Status.DONE)
-    assert told(events.created(make.submission(done))) == {2: Kind.CREATED}
+    [plan] = audience.plan(events.created(make.submission(done)))
+    assert (plan.kind, plan.message) == (Kind.ASSIGNED, "“Task 1” is yours, and over already")

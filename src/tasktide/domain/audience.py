@@ -26,6 +26,7 @@ _WORDS: dict[Kind, str] = {
     Kind.DELETED: "“{}” was deleted",
     Kind.DUE: "“{}” is due",
 }
+_OVER = "“{}” is yours, and over already"
 
 
 def plan(event: TaskEvent) -> list[Planned]:
@@ -37,9 +38,7 @@ def plan(event: TaskEvent) -> list[Planned]:
     if kind is None or (kind is Kind.UPDATED and event.actor == events.WORKER):
         return []
     task = event.data.task
-    is_new_here = kind is Kind.CREATED or (kind is not Kind.DELETED and "performer_id" in event.data.changes)
-    # What is over is nobody's to do.
-    assigned = is_new_here and task.status.is_open
+    assigned = kind is Kind.CREATED or (kind is not Kind.DELETED and "performer_id" in event.data.changes)
     told: dict[UserId, Kind] = {}
     if task.performer_id is not None:
         told[task.performer_id] = Kind.ASSIGNED if assigned else kind
@@ -58,5 +57,7 @@ def plan_due(task: Task) -> list[Planned]:
 
 
 def _planned(task: Task, user_id: UserId, kind: Kind, event_id: str) -> Planned:
-    message = shorten(_WORDS[kind].format(task.title), MESSAGE_LENGTH)
+    # What is over is nobody's to do.
+    words = _OVER if kind is Kind.ASSIGNED and not task.status.is_open else _WORDS[kind]
+    message = shorten(words.format(task.title), MESSAGE_LENGTH)
     return Planned(user_id=user_id, kind=kind, task_id=task.id, message=message, event_id=event_id)
