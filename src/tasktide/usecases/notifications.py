@@ -96,8 +96,7 @@ class Notifications:
         errors, recipients = await self._recipients([("", message)])
         if errors:
             raise Invalid(errors)
-        async with self._room.enter(sum(map(len, recipients))):
-            return await self._accept(actor, [message], recipients, first_id)
+        return await self._accept(actor, [message], recipients, first_id)
 
     async def send_many(
         self,
@@ -118,8 +117,7 @@ class Notifications:
         if errors or faults:
             listed = sorted([*faults, *errors], key=lambda error: int(error.field[1 : error.field.index("]")]))
             raise Invalid(listed[:MOST_ERRORS])
-        async with self._room.enter(sum(map(len, recipients))):
-            return await self._accept(actor, [message for _, message in good], recipients, first_id)
+        return await self._accept(actor, [message for _, message in good], recipients, first_id)
 
     async def newest(self, actor: Actor, *, unread: bool, cursor: str | None, limit: int) -> InboxPage:
         """A page of the actor's inbox, newest first."""
@@ -202,23 +200,24 @@ class Notifications:
         recipients: Sequence[Sequence[UserId]],
         first_id: int | None,
     ) -> int:
-        first = await self.reserve(len(messages)) if first_id is None else first_id
-        now = self._clock.now()
-        records: list[Record] = []
-        for index, (message, user_ids) in enumerate(zip(messages, recipients, strict=True)):
-            for user_id in user_ids:
-                if records and len(records) % TURN == 0:
-                    await asyncio.sleep(0)
-                plan = Planned(
-                    user_id=user_id,
-                    kind=message.kind,
-                    task_id=None if message.task_id is None else TaskId(message.task_id),
-                    message=message.message,
-                    event_id=f"message.{first + index}",
-                )
-                records.append(_record(events.planned(plan, events.user(actor.user_id), now)))
-        await self._log.append(records)
-        return len(records)
+        async with self._room.enter(sum(map(len, recipients))):
+            first = await self.reserve(len(messages)) if first_id is None else first_id
+            now = self._clock.now()
+            records: list[Record] = []
+            for index, (message, user_ids) in enumerate(zip(messages, recipients, strict=True)):
+                for user_id in user_ids:
+                    if records and len(records) % TURN == 0:
+                        await asyncio.sleep(0)
+                    plan = Planned(
+                        user_id=user_id,
+                        kind=message.kind,
+                        task_id=None if message.task_id is None else TaskId(message.task_id),
+                        message=message.message,
+                        event_id=f"message.{first + index}",
+                    )
+                    records.append(_record(events.planned(plan, events.user(actor.user_id), now)))
+            await self._log.append(records)
+            return len(records)
 
     async def _everyone(self) -> list[UserId]:
         found: list[UserId] = []

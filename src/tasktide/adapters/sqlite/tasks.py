@@ -75,7 +75,7 @@ class SqliteTasks:
             current = frozenset(chain.from_iterable(found))
             is_whole = len(current) == len(first)
             self._apply(
-                transaction, whole if is_whole else _rows([first[task_id] for task_id in first if task_id in current])
+                transaction, whole if is_whole else _rows([one for task_id, one in first.items() if task_id in current])
             )
             return current
 
