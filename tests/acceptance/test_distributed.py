@@ -4,6 +4,8 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from support.cluster import Cluster, cluster, proven
+from support.cluster import Cluster, cluster, fresh_engines, proven
 from support.load import all_arrived, under_load
 from support.proxy import Proxy
 from support.server import Person
@@ -46,7 +48,8 @@ def survives(roles: Cluster, seconds: float, disturb: Callable[[], object]) -> N
             accepted = all_arrived(drivers)
         found = proven(roles, *(record for _, record in drivers))
     except AssertionError as error:
-        raise AssertionError(f"{error}\n{roles.outputs()}") from error
+        raise AssertionError(f"{error}\ndied: {roles.died()}\n{roles.outputs()}") from error
+    assert roles.died() == []
     assert found["notifications"] >= accepted
 
 
@@ -140,6 +143,20 @@ def test_stopping_engines(roles: Cluster, engines: tuple[str, ...]) -> None:
             time.sleep(2)
 
     survives(roles, 14, disturb)
+
+
+def test_a_broker_that_begins_anew_ends_nobody() -> None:
+    """Its coordinator says for a moment that it is none, on which the administrative client would crash."""
+    with fresh_engines() as fresh:
+        arguments = (fresh["KAFKA_BROKERS"], fresh["KAFKA_PREFIX"], "30")
+        command = [sys.executable, "-m", "support.asking", *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as asking:
+            assert asking.stdout is not None
+            assert asking.stdout.readline() == "ready\n"
+            with away("kafka"):
+                time.sleep(1)
+            assert asking.stdout.read() == "alive\n"
+        assert asking.returncode == 0
 
 
 @pytest.fixture

@@ -58,6 +58,10 @@ class Cluster:
         """SIGTERM; it must end well, within ten seconds."""
         assert self._roles.pop(name).stop(signal.SIGTERM) == 0
 
+    def died(self) -> list[str]:
+        """Who has ended, though nobody told it to."""
+        return [name for name, one in self._roles.items() if one.process.poll() is not None]
+
     def outputs(self) -> str:
         """What all processes said."""
         return "".join(f"--- {name}\n{_short(one.output[-15:])}" for name, one in self._roles.items())

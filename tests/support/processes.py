@@ -118,8 +118,11 @@ class Driver:
 
     def report(self, timeout_s: float = 120) -> dict[str, Any]:
         """What it reports, once it has ended."""
-        out, err = self.process.communicate(timeout=timeout_s)
-        assert out, err
+        try:
+            out, err = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the load did not end within {timeout_s:g} s") from None
+        assert out, (self.process.returncode, err)
         report: dict[str, Any] = json.loads(out)
         return report
 
@@ -146,7 +149,7 @@ def verified(folder: Path, *records: Path) -> dict[str, Any]:
     ids = folder.parent / "accepted"
     ids.write_text("".join(record.read_text() for record in records))
     done = run(folder, "verify", "--json", "--accepted", str(ids))
-    assert done.stdout, done.stderr
+    assert done.stdout, (done.returncode, done.stderr)
     found: dict[str, Any] = json.loads(done.stdout)
     assert (done.returncode, found["faults"]) == (0, {}), found["found"][:5]
     return found

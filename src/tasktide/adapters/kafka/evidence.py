@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from tasktide.adapters.kafka.log import KafkaLog
+from tasktide.adapters.kafka.log import KafkaLog, patiently
 from tasktide.adapters.kafka.producer import ENGINE
 from tasktide.adapters.kafka.reader import stored
 from tasktide.domain.errors import Unavailable
@@ -26,8 +26,8 @@ class KafkaEvidence:
         self._prefix = prefix
 
     async def committed(self, topic: str, group: str) -> Mapping[int, int]:
-        """See the port."""
-        return await self._log.positions(topic, group)
+        """See the port. A broker that has just begun does not know it for a moment."""
+        return await patiently(lambda: self._log.positions(topic, group), PATIENCE * WAIT_S)
 
     async def log(self, topic: str) -> AsyncIterator[Sequence[KeptRecord]]:
         """See the port."""

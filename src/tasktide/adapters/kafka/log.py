@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
+from tasktide.adapters.kafka.positions import Positions
 from tasktide.adapters.kafka.producer import ENGINE, Appender
-from tasktide.adapters.kafka.reader import KafkaReader, group_id
+from tasktide.adapters.kafka.reader import KafkaReader
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import READERS
 from tasktide.domain.times import Timestamp, epoch_ms
@@ -59,6 +60,7 @@ class KafkaLog:
         )
         self._readers: list[KafkaReader] = []
         self._counts: dict[str, int] = {}
+        self._positions: dict[tuple[str, str], Positions] = {}
         self._backlogs: dict[tuple[str, str], _Backlog] = {}
         self._watchers: dict[tuple[str, str], asyncio.Task[None]] = {}
 
@@ -157,20 +159,12 @@ class KafkaLog:
         for watcher in self._watchers.values():
             watcher.cancel()
         await asyncio.gather(*(reader.close() for reader in self._readers))
+        await asyncio.gather(*(positions.close() for positions in self._positions.values()))
         await self._appender.close()
 
     async def _led(self, topic: str) -> None:
         """Return when every partition has a leader: one that was just made has none for a moment."""
-        deadline = time.monotonic() + ASK_S
-        while True:
-            try:
-                await self._offsets(topic, LATEST)
-            except Unavailable:
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(LOOK_S)
-            else:
-                return
+        await patiently(lambda: self._offsets(topic, LATEST), ASK_S)
 
     async def _watch(self, topic: str, group: str, found: _Backlog) -> None:
         try:
@@ -200,30 +194,26 @@ class KafkaLog:
 
     async def positions(self, topic: str, group: str) -> dict[int, int]:
         """The next offset of every partition that a group has committed to."""
-        asked = ConsumerGroupTopicPartitions(group_id(self._prefix, topic, group))
-        try:
-            futures = self._admin.list_consumer_group_offsets([asked], request_timeout=ASK_S)
-        except KafkaException as error:
-            raise Unavailable(ENGINE, f"The log cannot say: {error.args[0]}.") from error
-        [future] = futures.values()
-        try:
-            found = await self._tried(_asked(future))
-        except Unavailable as away:
-            if "GROUP_ID_NOT_FOUND" in away.detail:
-                return {}
-            raise
-        return {one.partition: one.offset for one in found.topic_partitions if one.offset >= 0}
+        key = topic, group
+        if key not in self._positions:
+            self._positions[key] = Positions(self._brokers, self._prefix, topic, group)
+        return await self._positions[key].of(range(await self._count(topic)), ASK_S)
+
+    async def _count(self, topic: str) -> int:
+        """Of partitions; more are not made while we run."""
+        if topic not in self._counts:
+            name = self._prefix + topic
+            metadata = await self._tried(asyncio.to_thread(self._admin.list_topics, name, timeout=ASK_S))
+            found = metadata.topics.get(name)
+            if found is None or found.error is not None or not found.partitions:
+                raise Unavailable(ENGINE, f"There is no topic {name}.")
+            self._counts[topic] = len(found.partitions)
+        return self._counts[topic]
 
     async def _offsets(self, topic: str, where: Any) -> dict[int, int]:
         """An offset of every partition."""
         name = self._prefix + topic
-        if topic not in self._counts:
-            metadata = await self._tried(asyncio.to_thread(self._admin.list_topics, name, timeout=ASK_S))
-            found_topic = metadata.topics.get(name)
-            if found_topic is None or found_topic.error is not None or not found_topic.partitions:
-                raise Unavailable(ENGINE, f"There is no topic {name}.")
-            self._counts[topic] = len(found_topic.partitions)
-        wanted = {TopicPartition(name, n): where for n in range(self._counts[topic])}
+        wanted = {TopicPartition(name, n): where for n in range(await self._count(topic))}
         try:
             found = self._admin.list_offsets(wanted, request_timeout=ASK_S)
         except KafkaException as error:
@@ -235,6 +225,18 @@ class KafkaLog:
             return await call
         except KafkaException as error:
             raise Unavailable(ENGINE, f"The log cannot say: {error.args[0]}.") from error
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], within_s: float) -> T:
+    """What it gives, asked again while the engine cannot say, for so long at most."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return await ask()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(LOOK_S)
 
 
 async def _asked(future: "Future[T]") -> T:
