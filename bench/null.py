@@ -13,6 +13,7 @@ ANSWER = (
     + b"x" * 400
 )
 SHOUT = b'{"type":"notification","id":%d,"user_id":1,"kind":"task.assigned","task_id":1,"message":"load %016d is yours to do","created_at":"2026-11-21T09:30:00.000Z","read_at":null}'  # noqa: E501
+MARK = b"load "
 SHOUTS = 200
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import uvloop
 
 from bench.grow import grow
+from bench.null import MARK
 from bench.processes import Server
 from bench.roles import Roles
 from bench.scenarios import EMBEDDED, STACK, Scenario, scenarios
@@ -99,7 +100,7 @@ def ceiling(port: int, folder: Path, scenario: Scenario) -> float:
 
 async def hearing(port: int, seconds: float = 3.0) -> float:
     """Frames a second that the driver's sockets take in."""
-    ears = Ears(f"http://127.0.0.1:{port}", [Account(number, "x") for number in range(64)])
+    ears = Ears(f"http://127.0.0.1:{port}", [Account(number, "x") for number in range(64)], MARK)
     await ears.open()
     heard, began = ears.heard, time.monotonic()
     await asyncio.sleep(seconds)

@@ -43,7 +43,7 @@ class Driver:
         self._listeners = accounts[: plan.sockets]
         self._accounts = accounts
         self._note = accepted
-        self._ears = Ears(plan.url, self._listeners)
+        self._ears = Ears(plan.url, self._listeners, plan.mark)
         self._latencies = Latencies()
         self._errors: Counter[str] = Counter()
         self._requests: dict[Connection, Requests] = {}

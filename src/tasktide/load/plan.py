@@ -1,14 +1,14 @@
 """What a load is made of: which requests, how fast, from whom."""
 
+import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 from urllib.parse import urlsplit
 
-# Every item carries the moment it was due, in microseconds of the driver's monotonic clock, so that a frame tells by
-# itself how long its item was under way.
-MARK = b"load "
+# Every item carries the mark of its load, so that of two at once each counts its own, and the moment it was due, in
+# microseconds of the driver's monotonic clock, so that a frame tells by itself how long its item was under way.
 STAMP_DIGITS = 16
 _BLANK = b"0" * STAMP_DIGITS
 
@@ -41,6 +41,7 @@ class Plan:
     sockets: int = 64
     seconds: float = 10.0
     batch: int = 1
+    mark: bytes = field(default_factory=lambda: b"load %b " % secrets.token_hex(4).encode())
 
     @property
     def host(self) -> str:
@@ -113,14 +114,14 @@ class Requests:
     def _task(self, listener: Account) -> bytes:
         return (
             b'{"title":"%b%b","description":"Water the plants on the second floor.",'
-            b'"performer_id":%d,"priority":5}' % (MARK, _BLANK, listener.user_id)
+            b'"performer_id":%d,"priority":5}' % (self._plan.mark, _BLANK, listener.user_id)
         )
 
     def _job(self, _listener: Account) -> bytes:
-        return b'{"title":"%b%b","handler":"reverse","payload":"Hello world!"}' % (MARK, _BLANK)
+        return b'{"title":"%b%b","handler":"reverse","payload":"Hello world!"}' % (self._plan.mark, _BLANK)
 
     def _message(self, listener: Account) -> bytes:
-        return b'{"user_ids":[%d],"message":"%b%b"}' % (listener.user_id, MARK, _BLANK)
+        return b'{"user_ids":[%d],"message":"%b%b"}' % (listener.user_id, self._plan.mark, _BLANK)
 
 
 def probe(task_number: int) -> bytes:

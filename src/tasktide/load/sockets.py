@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from tasktide.load.plan import MARK, STAMP_DIGITS, Account
+from tasktide.load.plan import STAMP_DIGITS, Account
 from tasktide.load.report import Latencies
 
 _HEAD = b'{"type":"notification","id":'
@@ -19,12 +19,13 @@ SIGN_IN_S = 30.0
 
 
 class Ears:
-    """All sockets of a load."""
+    """All sockets of a load; what does not carry its mark is somebody else's."""
 
-    def __init__(self, url: str, accounts: Sequence[Account]) -> None:
+    def __init__(self, url: str, accounts: Sequence[Account], mark: bytes) -> None:
         parts = urlsplit(url)
         scheme = "wss" if parts.scheme == "https" else "ws"
         self.url = f"{scheme}://{parts.netloc}/tasks/notifications"
+        self.mark = mark
         self.latencies = Latencies()
         self.heard = 0
         self.doubled = 0
@@ -96,13 +97,14 @@ class _Ear:
             ears.disordered += number < self.cursor
             return
         self.cursor = number
-        at = payload.find(MARK)
+        at = payload.find(ears.mark)
         if at < 0:
             return
         now = time.monotonic_ns() // 1000
         ears.heard += 1
         ears.last_heard = now / 1_000_000
-        ears.latencies.add(now - int(payload[at + len(MARK) : at + len(MARK) + STAMP_DIGITS]))
+        stamp = at + len(ears.mark)
+        ears.latencies.add(now - int(payload[stamp : stamp + STAMP_DIGITS]))
 
 
 class _Listener(WSListener):
