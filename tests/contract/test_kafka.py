@@ -218,3 +218,15 @@ async def test_the_evidence_is_every_record_with_its_number(opener: Opener) -> N
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in by_partition.values())
     committed = await evidence.committed(TOPIC, "fanout")
     assert committed == {n: len(numbers) for n, numbers in by_partition.items() if numbers}
+
+
+async def test_what_is_begun_is_on_the_log_when_its_future_says_so(log: KafkaLog) -> None:
+    reader = log.reader(TOPIC, "a")
+    assert log.backlog_now(TOPIC, "a") is None  # nobody has asked yet
+    assert await log.backlog(TOPIC, "a") == 0
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(log.begin([one]) for one in records(1, 5)))
+    known = log.backlog_now(TOPIC, "a")
+    assert known is not None
+    assert known >= 5
+    assert [one.value for one in await read(reader, 5)] == [b"%d" % n for n in range(1, 6)]

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from support.server import Person, receive, serving
+from tasktide.domain.rates import Tier
+from tasktide.interfaces.swift import Swift
 from tasktide.interfaces.websocket.session import text_frame
 from tasktide.roles import server
 
@@ -250,3 +252,85 @@ def test_a_long_body_in_small_pieces_is_no_endless_head(ann: Person, raw: Raw) -
     status, _, answer = raw.ask(*(whole[start : start + 10_000] for start in range(0, len(whole), 10_000)))
     assert status == 422
     assert json.loads(answer)["errors"][0]["field"] == "description"
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of each request that came whole behind known lines: whether the swift way took it."""
+    found: list[bool] = []
+    take = Swift.take
+
+    def spied(self: Swift, *arguments: Any) -> bool:
+        found.append(take(self, *arguments))
+        return found[-1]
+
+    monkeypatch.setattr(Swift, "take", spied)
+    return found
+
+
+def test_submissions_of_a_known_client_take_the_swift_way(ann: Person, raw: Raw, taken: list[bool]) -> None:
+    submit = request(ann, "POST /tasks", b'{"title":"swift","performer_id":%d}' % ann.id)
+    answers = [raw.ask(submit) for _ in range(4)]
+    assert taken[-2:] == [True, True]
+    paths = [headers["location"] for _, headers, _ in answers]
+    assert len(set(paths)) == 4
+    for path, (status, _, body) in zip(paths, answers, strict=True):
+        assert status == 202
+        assert ann.http.get(path).json() == json.loads(body)
+    raw.socket.sendall(submit + request(ann, "GET /tasks/1"))
+    assert [raw.answer()[0], raw.answer()[0]] == [202, 200]
+
+
+def test_what_is_wrong_is_left_to_the_ordinary_way(ann: Person, raw: Raw, taken: list[bool]) -> None:
+    for body in (b'{"title":""}', b'{"title":1}', b'{"title":', b"", b'{"title":"x","performer_id":99999}'):
+        wrong = request(ann, "POST /tasks", body, "x-case: 1")
+        statuses = {raw.ask(wrong)[0] for _ in range(3)}
+        assert statuses <= {400, 422}
+    assert not any(taken)
+
+
+def test_the_limit_of_requests_holds_on_the_swift_way(tmp_path: Path, taken: list[bool]) -> None:
+    with serving(tmp_path, rate_limiting=True, rate_signed_in=(Tier(12, 600),)) as address:
+        dora, connection = Person(address, "dora"), Raw(address)
+        submit = request(dora, "POST /tasks", b'{"title":"x"}')
+        answers = [connection.ask(submit) for _ in range(15)]
+        assert [status for status, _, _ in answers] == [202] * 12 + [429] * 3
+        assert taken.count(True) >= 10
+        long = connection.ask(request(dora, "POST /tasks/", b'{"title":"x"}', "x-request-id: long"))
+        assert long[0] == 429
+        _, headers, body = answers[-1]
+        assert headers.keys() == long[1].keys()
+        assert headers["ratelimit"].startswith('"600s";r=0;')
+        assert json.loads(body)["code"] == json.loads(long[2])["code"] == "rate_limited"
+        connection.close()
+        dora.close()
+
+
+def test_who_leaves_before_the_answer_hurts_nobody(ann: Person, address: str, taken: list[bool]) -> None:
+    submit = request(ann, "POST /tasks", b'{"title":"gone"}')
+    for _ in range(20):
+        leaving = Raw(address)
+        leaving.socket.sendall(submit)
+        leaving.close()
+    staying = Raw(address)
+    assert [staying.ask(submit)[0] for _ in range(3)] == [202] * 3
+    staying.close()
+    assert any(taken)
+
+
+def test_a_server_that_stops_answers_what_it_took(tmp_path: Path, taken: list[bool]) -> None:
+    with serving(tmp_path) as address:
+        emil = Person(address, "emil")
+        submit = request(emil, "POST /tasks", b'{"title":"x"}')
+        lines = [Raw(address) for _ in range(20)]
+        for _ in range(3):
+            assert {line.ask(submit)[0] for line in lines} == {202}
+        emil.close()
+        for line in lines:
+            line.socket.sendall(submit)
+        assert lines[0].answer()[0] == 202  # and the others have been read with it
+    for line in lines[1:]:
+        assert line.answer()[0] == 202
+    for line in lines:
+        line.close()
+    assert taken[-20:] == [True] * 20

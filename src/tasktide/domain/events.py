@@ -23,9 +23,11 @@ TASK_INPUT = "task.input"
 TASK_OUTPUT = "task.output"
 NOTIFICATION_EVENTS = "notification.events"
 DELIVERIES = "task.notifications"
+# Who stores submissions.
+INGEST = "ingest"
 # Who must have read a topic before its records may go, whether or not they have run yet.
 READERS: Mapping[str, tuple[str, ...]] = {
-    TASK_INGESTED: ("ingest",),
+    TASK_INGESTED: (INGEST,),
     TASK_EVENTS: ("fanout",),
     TASK_INPUT: ("worker",),
     TASK_OUTPUT: (),

@@ -1,6 +1,6 @@
 """The settable fields of a task as a caller sends them, and the check that turns them into values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -110,7 +110,7 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def users_named(values: dict[str, Any]) -> list[tuple[str, UserId]]:
+def users_named(values: Mapping[str, Any]) -> list[tuple[str, UserId]]:
     """The users that checked values refer to, each with the field that does."""
     singles = ("creator_id", "performer_id")
     named: list[tuple[str, UserId]] = [(field, values[field]) for field in singles if values.get(field) is not None]

@@ -12,9 +12,14 @@ TOKEN_LENGTH = 4_096
 BEARER = "Bearer "
 
 
+def recalled(users: Users, authorization: str) -> Actor | None:
+    """The actor behind the header, if it was verified before and still holds."""
+    return users.recalled(authorization[len(BEARER) :]) if authorization.startswith(BEARER) else None
+
+
 async def resolve(users: Users, authorization: str) -> Actor:
     """The actor behind the header; Unauthenticated when it does not hold."""
-    actor = users.recalled(authorization[len(BEARER) :]) if authorization.startswith(BEARER) else None
+    actor = recalled(users, authorization)
     if actor is not None:
         return actor
     scheme, _, token = authorization.partition(" ")

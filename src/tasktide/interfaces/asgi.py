@@ -35,6 +35,7 @@ from tasktide.interfaces.rest import auth, letters, notifications, service, task
 from tasktide.interfaces.rest.lean import Lean
 from tasktide.interfaces.sse.stream import events
 from tasktide.interfaces.status import HttpError
+from tasktide.interfaces.swift import Swift
 from tasktide.interfaces.watchdog import Watchdog
 from tasktide.interfaces.websocket.session import Session, reject
 
@@ -75,6 +76,18 @@ class RawJson(OpenAPISchemaPlugin):
         """A schema that allows everything."""
         del field_definition, schema_creator
         return Schema(description="Any JSON value.")
+
+
+class Application:
+    """The ASGI application, and beside it the swift way, for a server that knows it."""
+
+    def __init__(self, app: App, swift: Swift) -> None:
+        self._app = app
+        self.swift = swift
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        await self._app(scope, receive, send)
 
 
 def build(platform: Platform, *, with_api: bool = True) -> App:
@@ -121,7 +134,7 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
         else:
             raise ValueError(f"no {scope['type']} here")
 
-    return application
+    return Application(application, Swift(platform))
 
 
 def _ways(graphql: App, pages: App, rest: App) -> App:

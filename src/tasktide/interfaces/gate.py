@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil
 from random import Random
 from typing import NoReturn
@@ -120,8 +120,7 @@ class Gate:
             actor = None  # guessing passwords counts by address, whoever else one is signed in as
         address = client[0] if client else "unknown"
         verdict = await admission.admit(actor, address)
-        answer.extra.append((b"ratelimit-policy", _policy(admission.tiers(actor))))
-        answer.extra.append((b"ratelimit", _left(verdict)))
+        answer.extra += rate_headers(admission.tiers(actor), verdict)
         if not verdict.allowed:
             raise refusal(verdict)
 
@@ -216,7 +215,7 @@ class _Answer:
         if message["type"] == WHOLE:
             self.status = message["status"]
             self._has_begun = True
-            message["head"] += b"".join([SECURITY_LINES, *(b"%b: %b\r\n" % header for header in self.extra)])
+            message["head"] += lines(self.extra)
         elif message["type"] == "http.response.start":
             self.status = message["status"]
             self._has_begun = True
@@ -246,13 +245,24 @@ def traces(headers: dict[bytes, bytes]) -> tuple[str, str | None]:
     return trace_id, f"00-{trace_id}-{trace_id[:16]}-00"
 
 
+def lines(extra: Headers) -> bytes:
+    """The header lines of every answer, and some of this one."""
+    return b"".join([SECURITY_LINES, *(b"%b: %b\r\n" % header for header in extra)])
+
+
+def rate_headers(tiers: tuple[Tier, ...], verdict: Verdict) -> Headers:
+    """The limits, and what is left of the tightest."""
+    return [(b"ratelimit-policy", _policy(tiers)), (b"ratelimit", _left(verdict))]
+
+
 def _left(verdict: Verdict) -> bytes:
     tightest = verdict.tightest
     name, remaining = tightest.tier.name.encode(), max(0, tightest.remaining)
     return b'"%b";r=%d;t=%d' % (name, remaining, max(0, ceil(tightest.reset_s)))
 
 
-def _policy(tiers: Sequence[Tier]) -> bytes:
+@lru_cache(maxsize=16)
+def _policy(tiers: tuple[Tier, ...]) -> bytes:
     return b", ".join(tier.policy for tier in tiers)
 
 

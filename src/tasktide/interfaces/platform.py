@@ -8,6 +8,7 @@ from tasktide.usecases.live import Live
 from tasktide.usecases.notifications import Notifications
 from tasktide.usecases.replies import Idempotency
 from tasktide.usecases.stats import Stats
+from tasktide.usecases.submissions import Submissions
 from tasktide.usecases.tasks import Tasks
 from tasktide.usecases.users import Users
 
@@ -29,6 +30,7 @@ class Platform:
     """All use cases of one process."""
 
     tasks: Tasks
+    submissions: Submissions
     users: Users
     notifications: Notifications
     live: Live

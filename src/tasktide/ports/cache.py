@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
 from random import Random
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -85,7 +85,7 @@ class Cache(Protocol):
         """Keep the snapshots; one never replaces a newer version of the same key. Others see them when it returns."""
         ...
 
-    def begin_put(self, snapshots: Sequence[Snapshot]) -> Awaitable[None] | None:
+    def begin_put(self, snapshots: Sequence[Snapshot]) -> "asyncio.Future[None] | None":
         """As `put`, begun now: what to wait for until others see them, None when they do."""
         ...
 

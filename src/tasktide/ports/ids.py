@@ -18,6 +18,10 @@ class Ids(Protocol):
         """The next `count` numbers. Unavailable when the lease cannot be renewed."""
         ...
 
+    def take_now(self, name: str) -> range | None:
+        """The next number, if one is at hand; else `take` has to be waited for."""
+        ...
+
 
 class Leased:
     """`Ids` from blocks of `size` numbers or more, which `lease` makes durable: one write for many numbers."""
@@ -27,6 +31,10 @@ class Leased:
         self._size = size
         self._blocks = Blocks()
         self._lock = asyncio.Lock()
+
+    def take_now(self, name: str) -> range | None:
+        """See `Ids`."""
+        return self._blocks.cut(name, 1)
 
     async def take(self, name: str, count: int = 1) -> range:
         """See `Ids`."""

@@ -83,6 +83,13 @@ class Log(Protocol):
         """Make the records durable, all of one call together and in order. Unavailable when that failed."""
         ...
 
+    def begin(self, records: Sequence[Record]) -> "asyncio.Future[None]":
+        """As `append` of at least one record, begun now: what tells when they are durable, or why they are not.
+
+        Unavailable at once when no more can be taken.
+        """
+        ...
+
     def reader(self, topic: str, group: str) -> Reader:
         """A reader for the group; one at a time for each group and topic in a process."""
         ...
@@ -93,6 +100,10 @@ class Log(Protocol):
 
     async def backlog(self, topic: str, group: str) -> int:
         """How many records of the topic the group has not committed; cheap enough to ask on every request."""
+        ...
+
+    def backlog_now(self, topic: str, group: str) -> int | None:
+        """As `backlog`, as far as it is known without asking anybody."""
         ...
 
     async def committed(self, topic: str, group: str) -> int:
@@ -130,6 +141,19 @@ class Backpressure:
         self._still_at: int | None = None
         self._watch: asyncio.Task[None] | None = None
 
+    def is_open(self) -> bool:
+        """Whether `enter` would begin at once, as far as that is known without asking anybody."""
+        behind = self._log.backlog_now(self._topic, self._group)
+        return behind is not None and self._entering + behind <= self._held_from
+
+    def entered(self, records: int) -> None:
+        """Count what is being appended without `enter`, until it has `left`."""
+        self._entering += records
+
+    def left(self, records: int) -> None:
+        """Those records are on the log, or will not be."""
+        self._entering -= records
+
     @contextlib.asynccontextmanager
     async def enter(self, records: int) -> AsyncIterator[None]:
         """Around an append: begins when there is room for more; Unavailable when there is none."""
@@ -142,11 +166,11 @@ class Backpressure:
         if behind > self._limit:
             detail = f"{self._topic} grows faster than {self._group} can follow; try again in a moment."
             raise Unavailable(self._group, detail)
-        self._entering += records
+        self.entered(records)
         try:
             yield
         finally:
-            self._entering -= records
+            self.left(records)
 
     async def _until_relieved(self) -> None:
         """One watch for all who wait."""

@@ -9,6 +9,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from tasktide.interfaces.protocol import FRAMES, WHOLE
+from tasktide.interfaces.swift import Swift
 
 # Sets of header lines remembered, and bytes of a head: enough for the connections of a busy server.
 HEADS = 4_096
@@ -68,18 +69,57 @@ class WholeCycle(RequestResponseCycle):
             await self.flow.drain()
         if self.disconnected:
             return
-        body = message["body"]
-        closing = b"" if self.keep_alive else b"connection: close\r\n"
-        usual = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
-        head = b"%b%b%bcontent-length: %d\r\n%b\r\n" % (
-            STATUS_LINE[message["status"]], usual, message["head"], len(body), closing
-        )  # fmt: skip
         self.response_started = self.response_complete = True
-        self.transport.write(head + body)
+        self.transport.write(
+            _answer(
+                message["status"], self.default_headers, message["head"], message["body"], keep_alive=self.keep_alive
+            )
+        )
         self.message_event.set()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
+
+
+class _Nobody:
+    """Whom uvicorn wakes when something comes for a request that has it all."""
+
+    def set(self) -> None:
+        """Nothing to do."""
+
+
+class SwiftCycle:
+    """A request that the swift way answers: what uvicorn asks of the one under way, and no more."""
+
+    __slots__ = ("_protocol", "disconnected", "keep_alive", "response_complete")
+
+    message_event = _Nobody()
+
+    def __init__(self, protocol: "HeadProtocol") -> None:
+        self._protocol = protocol
+        self.disconnected = False
+        self.keep_alive = True
+        self.response_complete = False
+
+    def respond(self, status: int, head: bytes, body: bytes) -> None:
+        """Write the answer, unless the client has gone."""
+        self.response_complete = True
+        protocol = self._protocol
+        if self.disconnected or protocol.transport.is_closing():
+            return
+        protocol.transport.write(
+            _answer(status, protocol.server_state.default_headers, head, body, keep_alive=self.keep_alive)
+        )
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
+
+
+def _answer(status: int, usual: list[tuple[bytes, bytes]], head: bytes, body: bytes, *, keep_alive: bool) -> bytes:
+    """A whole answer: `usual` are the server's own headers, `head` lines with their ends."""
+    lines = b"".join([b"%b: %b\r\n" % header for header in usual])
+    closing = b"" if keep_alive else b"connection: close\r\n"
+    return b"%b%b%bcontent-length: %d\r\n%b\r\n%b" % (STATUS_LINE[status], lines, head, len(body), closing, body)
 
 
 class HeadProtocol(HttpToolsProtocol):
@@ -93,6 +133,7 @@ class HeadProtocol(HttpToolsProtocol):
     _known: dict[bytes, Fields] = {}  # noqa: RUF012 - of all connections
     _is_open = False  # in the middle of a message, as the parser sees it
     _waiting_since = 0.0  # for a request, on the loop's clock
+    _swift: Swift | None = None
     _loose = 0  # bytes since the parser had the last of something
 
     def data_received(self, data: bytes) -> None:
@@ -108,7 +149,9 @@ class HeadProtocol(HttpToolsProtocol):
         known = self._known.get(lines)
         if known is not None and len(data) == end + 4 + known.length:
             self._unset_keepalive_if_required()
-            self._serve(line, known, data[end + 4 :])
+            body = data[end + 4 :]
+            if not self._serve_swiftly(line, known, body):
+                self._serve(line, known, body)
             return
         self._parse(data)
         if known is None and not self._is_open:
@@ -138,6 +181,7 @@ class HeadProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """A client came."""
         super().connection_made(transport)
+        self._swift = getattr(self.config.app, "swift", None)
         self._waiting_since = self.loop.time()
 
     def on_response_complete(self) -> None:
@@ -162,6 +206,17 @@ class HeadProtocol(HttpToolsProtocol):
         self._is_open = False
         self._loose = 0
         super().on_message_complete()
+
+    def _serve_swiftly(self, line: re.Match[bytes], known: Fields, body: bytes) -> bool:
+        if self._swift is None or self.flow.write_paused:
+            return False
+        before = self.cycle
+        cycle = SwiftCycle(self)
+        self.cycle = cycle  # type: ignore[assignment]
+        if self._swift.take(line[1], line[2], known.scope["header_map"], body, cycle.respond):
+            return True
+        self.cycle = before
+        return False
 
     def _serve(self, line: re.Match[bytes], known: Fields, body: bytes) -> None:
         path = line[2]

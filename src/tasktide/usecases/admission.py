@@ -23,9 +23,18 @@ class Admission:
 
     async def admit(self, actor: Actor | None, address: str) -> Verdict:
         """Count a request; the verdict says whether it may pass."""
-        key = f"address:{address}" if actor is None else f"user:{actor.user_id}"
-        tiers = self.tiers(actor)
-        return self._limits.hit_now(key, tiers) or await self._limits.hit(key, tiers)
+        if actor is not None:
+            return self.admit_now(actor) or await self._limits.hit(_of_user(actor), self._signed_in)
+        key = f"address:{address}"
+        return self._limits.hit_now(key, self._anonymous) or await self._limits.hit(key, self._anonymous)
+
+    def admit_now(self, actor: Actor) -> Verdict | None:
+        """As `admit`, if the verdict is at hand; None: nothing was counted."""
+        return self._limits.hit_now(_of_user(actor), self._signed_in)
+
+
+def _of_user(actor: Actor) -> str:
+    return f"user:{actor.user_id}"
 
 
 def refusal(verdict: Verdict) -> Limited:

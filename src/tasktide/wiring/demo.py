@@ -115,7 +115,7 @@ async def plant(platform: Platform, now: Timestamp) -> Demo:
     for number, (title, labels, priority, due, status) in enumerate(TASKS):
         creator = (admin, *members)[number % 4]
         performer, *others = random.sample(people, 3)
-        task = await platform.tasks.submit(
+        task = await platform.submissions.submit(
             creator,
             NewTask(
                 title=title,
@@ -128,7 +128,7 @@ async def plant(platform: Platform, now: Timestamp) -> Demo:
         )
         ids.append((_actor(performer), task.id, status))
     jobs = [
-        await platform.tasks.submit(
+        await platform.submissions.submit(
             (admin, *members)[number % 4],
             NewTask(
                 handler=handler,

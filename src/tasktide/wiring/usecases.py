@@ -14,6 +14,7 @@ from tasktide.pipelines.process import Worker
 from tasktide.pipelines.relay import Relay
 from tasktide.pipelines.service import Service
 from tasktide.pipelines.tick import Ticker
+from tasktide.ports.references import References
 from tasktide.settings import Settings
 from tasktide.usecases.admission import Admission
 from tasktide.usecases.delivery import DeliveryDesk
@@ -26,6 +27,7 @@ from tasktide.usecases.processing import Processing
 from tasktide.usecases.replies import Idempotency
 from tasktide.usecases.schedule import Schedule
 from tasktide.usecases.stats import Stats
+from tasktide.usecases.submissions import Submissions
 from tasktide.usecases.tasks import Tasks
 from tasktide.usecases.users import Users
 from tasktide.wiring.ports import Ports
@@ -57,27 +59,38 @@ def platform(
 ) -> Platform:
     """What the interfaces call; `services` are those whose stalling makes the process unready."""
     people = people or users(ports, settings)
+    limits = TaskLimits(
+        title=settings.title_length,
+        description=settings.description_length,
+        labels=settings.labels,
+        label=settings.label_length,
+        observers=settings.observers,
+        payload_bytes=settings.payload_bytes,
+    )
+    references = References(ports.users, frozenset(handlers))
+    submissions = Submissions(
+        store=ports.tasks,
+        references=references,
+        log=ports.log,
+        cache=ports.cache,
+        ids=ports.ids,
+        clock=ports.clock,
+        limits=limits,
+        backlog_limit=settings.backlog_limit,
+    )
     return Platform(
         tasks=Tasks(
             store=ports.tasks,
-            users=ports.users,
+            references=references,
             log=ports.log,
             cache=ports.cache,
             push=ports.push,
-            ids=ports.ids,
             clock=ports.clock,
-            limits=TaskLimits(
-                title=settings.title_length,
-                description=settings.description_length,
-                labels=settings.labels,
-                label=settings.label_length,
-                observers=settings.observers,
-                payload_bytes=settings.payload_bytes,
-            ),
-            handlers=frozenset(handlers),
-            backlog_limit=settings.backlog_limit,
+            limits=limits,
+            accepted=lambda: submissions.accepted,
             stopping=ports.stopping,
         ),
+        submissions=submissions,
         users=people,
         notifications=_notifications(ports, settings),
         live=Live(

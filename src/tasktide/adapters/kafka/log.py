@@ -88,8 +88,22 @@ class KafkaLog:
     async def append(self, records: Sequence[Record]) -> None:
         """See the port."""
         await self._appender.append(records)
-        for topic, group in self._backlogs:
-            self._backlogs[topic, group].records += sum(record.topic == topic for record in records)
+        self._appended(records)
+
+    def begin(self, records: Sequence[Record]) -> "asyncio.Future[None]":
+        """See the port."""
+        future = self._appender.begin(records)
+
+        def ended(appended: "asyncio.Future[None]") -> None:
+            if appended.exception() is None:
+                self._appended(records)
+
+        future.add_done_callback(ended)
+        return future
+
+    def _appended(self, records: Sequence[Record]) -> None:
+        for (topic, _), backlog in self._backlogs.items():
+            backlog.records += sum(record.topic == topic for record in records)
 
     def reader(self, topic: str, group: str) -> KafkaReader:
         """See the port."""
@@ -110,6 +124,14 @@ class KafkaLog:
     async def backlog(self, topic: str, group: str) -> int:
         """See the port; as of a moment ago, with what was appended here since."""
         return (await self._asked_for(topic, group)).records
+
+    def backlog_now(self, topic: str, group: str) -> int | None:
+        """See the port; None too while nobody has asked for it, or the engine cannot say."""
+        found = self._backlogs.get((topic, group))
+        if found is None or not found.known.is_set() or found.failure is not None:
+            return None
+        found.asked_at = time.monotonic()
+        return found.records
 
     async def committed(self, topic: str, group: str) -> int:
         """See the port; as of a moment ago."""

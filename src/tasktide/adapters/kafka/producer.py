@@ -48,8 +48,11 @@ class Appender:
 
     async def append(self, records: Sequence[Record]) -> None:
         """Return when all are acknowledged; Unavailable when one was not, though others may be on the log then."""
-        if not records:
-            return
+        if records:
+            await self.begin(records)
+
+    def begin(self, records: Sequence[Record]) -> "asyncio.Future[None]":
+        """As `append` of at least one record, begun now."""
         future: asyncio.Future[None] = self._loop.create_future()
         one = _Append(future, len(records))
 
@@ -66,7 +69,7 @@ class Appender:
                 produce(self._prefix + topic, value, key.encode(), on_delivery=delivered)
         except (BufferError, KafkaException) as error:
             raise Unavailable(ENGINE, f"The log cannot take more at present: {error}.") from error
-        await future  # the client reports every record within its delivery timeout, whatever the broker does
+        return future  # the client reports every record within its delivery timeout, whatever the broker does
 
     async def close(self) -> None:
         """Wait for what is under way, a while; twice is fine."""

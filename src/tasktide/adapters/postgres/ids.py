@@ -22,6 +22,10 @@ class PostgresIds:
         """See the port."""
         return await self._leased.take(name, count)
 
+    def take_now(self, name: str) -> range | None:
+        """See the port."""
+        return self._leased.take_now(name)
+
     async def next(self, name: str, count: int) -> range:
         """Numbers that grow over all processes, taken for this very purpose: one write each time."""
         end = int((await self._database.write(LEASE, name, count))[0][0])

@@ -1,7 +1,7 @@
 """The cache in Redis: calls of one tick are one; while it is away everything is a miss."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import structlog
 
@@ -52,7 +52,7 @@ class RedisCache:
         except Unavailable:
             self._owe(one.key for one in snapshots)
 
-    def begin_put(self, snapshots: Sequence[Snapshot]) -> Awaitable[None]:
+    def begin_put(self, snapshots: Sequence[Snapshot]) -> "asyncio.Future[None]":
         """See the port."""
         return asyncio.create_task(self.put(snapshots), name="redis-put")
 

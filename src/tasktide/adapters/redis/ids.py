@@ -22,6 +22,10 @@ class RedisIds:
         """See the port."""
         return await self._leased.take(name, count)
 
+    def take_now(self, name: str) -> range | None:
+        """See the port."""
+        return self._leased.take_now(name)
+
     async def _next(self, name: str, count: int) -> range:
         key = self._client.key(f"ids:{name}")
         try:

@@ -22,6 +22,10 @@ class SqliteIds:
         """See the port."""
         return await self._leased.take(name, count)
 
+    def take_now(self, name: str) -> range | None:
+        """See the port."""
+        return self._leased.take_now(name)
+
     async def _lease(self, name: str, size: int) -> range:
         end = await self._database.run(lambda tx: int(tx.value(LEASE, (name, size))))
         return range(end - size + 1, end + 1)

@@ -116,8 +116,11 @@ class SqliteLog:
 
     async def append(self, records: Sequence[Record]) -> None:
         """See the port."""
-        if not records:
-            return
+        if records:
+            await self.begin(records)
+
+    def begin(self, records: Sequence[Record]) -> "asyncio.Future[None]":
+        """See the port."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         home = self.home(records[0].topic)
@@ -127,7 +130,7 @@ class SqliteLog:
         if not pending and home not in self._appending:
             loop.call_soon(self._flush, home)
         pending.append((records, future))
-        await future
+        return future
 
     def home(self, topic: str) -> Database:
         """Where a topic is kept."""
@@ -168,10 +171,17 @@ class SqliteLog:
 
     async def backlog(self, topic: str, group: str) -> int:
         """See the port."""
-        reader = self._readers[topic].get(group)
-        if reader is None or not self._tails[topic].end:
+        known = self.backlog_now(topic, group)
+        if known is None:
             end, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
             return end - committed
+        return known
+
+    def backlog_now(self, topic: str, group: str) -> int | None:
+        """See the port."""
+        reader = self._readers[topic].get(group)
+        if reader is None or not self._tails[topic].end:
+            return None
         return self._tails[topic].end - max(0, reader.committed)
 
     async def committed(self, topic: str, group: str) -> int:

@@ -105,12 +105,12 @@ class Mutation:
         context, draft = info.context, input.draft()
 
         async def work(reserved: Reserved | None) -> Task:
-            return await context.platform.tasks.submit(
+            return await context.platform.submissions.submit(
                 context.actor, draft, traceparent=context.traceparent, reserved=reserved
             )
 
         task = await _once(
-            context, "createTask", idempotency_key, draft, lambda: context.platform.tasks.reserve(1), work, Task
+            context, "createTask", idempotency_key, draft, lambda: context.platform.submissions.reserve(1), work, Task
         )
         return TaskType.of(task)
 
@@ -123,7 +123,7 @@ class Mutation:
         drafts, faults = _drafts(inputs)
 
         async def work(reserved: Reserved | None) -> list[int]:
-            tasks = await context.platform.tasks.submit_many(
+            tasks = await context.platform.submissions.submit_many(
                 context.actor, drafts, faults, traceparent=context.traceparent, reserved=reserved
             )
             return [task.id for task in tasks]
@@ -133,7 +133,7 @@ class Mutation:
             "createTasks",
             idempotency_key,
             drafts,
-            lambda: context.platform.tasks.reserve(len(drafts)),
+            lambda: context.platform.submissions.reserve(len(drafts)),
             work,
             list[int],
         )

@@ -52,10 +52,7 @@ class Answer:
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it, as an ASGI application does."""
         if self.status not in BODILESS and WHOLE in scope.get("extensions", ()):
-            lines = [b"%b: %b\r\n" % (name.encode(), _one_line(value)) for name, value in self.headers.items()]
-            if "content-type" not in self.headers:
-                lines.append(JSON_LINE)
-            await send({"type": WHOLE, "status": self.status, "head": b"".join(lines), "body": self.body})
+            await send({"type": WHOLE, "status": self.status, "head": self.head(), "body": self.body})
             return
         headers = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
         if "content-type" not in self.headers:
@@ -64,6 +61,13 @@ class Answer:
             headers.append((b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
+
+    def head(self) -> bytes:
+        """Its header lines, each with its line end."""
+        lines = [b"%b: %b\r\n" % (name.encode(), _one_line(value)) for name, value in self.headers.items()]
+        if "content-type" not in self.headers:
+            lines.append(JSON_LINE)
+        return b"".join(lines)
 
 
 def _one_line(value: str) -> bytes:

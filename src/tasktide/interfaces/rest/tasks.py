@@ -91,10 +91,15 @@ async def submit(request: Incoming, data: JSONBody[NewTask], platform: Platforms
 
     async def work(reserved: Reserved | None) -> Reply:
         traceparent = traceparent_of(request)
-        task = await platform.tasks.submit(actor, data, traceparent=traceparent, reserved=reserved)
-        return reply(task, 202, {"location": f"/tasks/{task.id}", "etag": f'"{task.version}"'})
+        task = await platform.submissions.submit(actor, data, traceparent=traceparent, reserved=reserved)
+        return accepted(task)
 
-    return await once(request, platform, events.user(actor.user_id), lambda: platform.tasks.reserve(1), work)
+    return await once(request, platform, events.user(actor.user_id), lambda: platform.submissions.reserve(1), work)
+
+
+def accepted(task: Task) -> Reply:
+    """The answer to a submission."""
+    return reply(task, 202, {"location": f"/tasks/{task.id}", "etag": f'"{task.version}"'})
 
 
 @post(
@@ -115,13 +120,13 @@ async def submit_batch(request: Incoming, platform: Platforms) -> Answer:
 
     async def work(reserved: Reserved | None) -> Reply:
         traceparent = traceparent_of(request)
-        tasks = await platform.tasks.submit_many(
+        tasks = await platform.submissions.submit_many(
             actor, many.items, many.errors, traceparent=traceparent, reserved=reserved
         )
         return reply(Accepted(len(tasks), [task.id for task in tasks]), 202)
 
     return await once(
-        request, platform, events.user(actor.user_id), lambda: platform.tasks.reserve(len(many.items)), work
+        request, platform, events.user(actor.user_id), lambda: platform.submissions.reserve(len(many.items)), work
     )
 
 

@@ -1,0 +1,223 @@
+"""Accepting new tasks: a submission is durable on the log, and readable, before anybody is told so."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from tasktide.domain import access, events, fields
+from tasktide.domain.access import Action
+from tasktide.domain.errors import FieldError, Invalid, TasktideError
+from tasktide.domain.fields import NewTask, TaskLimits
+from tasktide.domain.ids import TaskId
+from tasktide.domain.replies import Reserved
+from tasktide.domain.tasks import Task
+from tasktide.domain.times import Timestamp
+from tasktide.domain.users import Actor
+from tasktide.ports.cache import Cache, Snapshot, of_task
+from tasktide.ports.clock import Clock
+from tasktide.ports.ids import Ids
+from tasktide.ports.log import Backpressure, Log, Record
+from tasktide.ports.references import References
+from tasktide.ports.tasks import TaskStore
+
+# What the first try of a repeated submission has put on the log is stored within this time, or made again.
+STORED_WITHIN_S = 5.0
+# Tasks made before the event loop gets a turn: about 2 ms of work.
+TURN = 200
+MOST_ERRORS = 100
+IDS = "tasks"
+
+
+class Ready(NamedTuple):
+    """A draft that was checked, and the id its task will have."""
+
+    values: dict[str, Any]
+    task_id: TaskId
+
+
+# Gets the task, or why it was not accepted after all.
+Told = Callable[[Task, BaseException | None], None]
+
+
+class Submissions:
+    """Submitting is appending to the log; `pipelines` do the rest."""
+
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        references: References,
+        log: Log,
+        cache: Cache,
+        ids: Ids,
+        clock: Clock,
+        limits: TaskLimits,
+        backlog_limit: int,
+    ) -> None:
+        self._store = store
+        self._references = references
+        self._log = log
+        self._cache = cache
+        self._ids = ids
+        self._clock = clock
+        self._limits = limits
+        self._room = Backpressure(log, events.TASK_INGESTED, events.INGEST, backlog_limit)
+        self._withdrawing: set[asyncio.Task[None]] = set()
+        self.accepted = 0
+
+    async def reserve(self, count: int) -> int:
+        """The first of `count` ids for a submission that may have to be repeated."""
+        return (await self._ids.take(IDS, count))[0]
+
+    async def submit(
+        self, actor: Actor, draft: NewTask, *, traceparent: str | None = None, reserved: Reserved | None = None
+    ) -> Task:
+        """Accept a task: it is durable and readable when it returns. Otherwise as `submit_many`."""
+        async with self._room.enter(1):
+            values = self._check_one(actor, draft)
+            errors = await self._references.check([(None, values)])
+            if errors:
+                raise Invalid(errors)
+            [task] = await self._accept(actor, [values], traceparent, reserved)
+            return task
+
+    def at_hand(self, actor: Actor, draft: NewTask) -> Ready | None:
+        """A draft that `begin` can take, since all that `submit` would wait for first is known already.
+
+        None when it is not, or when something is wrong: `submit` says what.
+        """
+        if not self._room.is_open():
+            return None
+        try:
+            values = self._check_one(actor, draft)
+        except TasktideError:
+            return None
+        if not self._references.are_known(values):
+            return None
+        numbers = self._ids.take_now(IDS)
+        return None if numbers is None else Ready(values, TaskId(numbers[0]))
+
+    def begin(self, actor: Actor, ready: Ready, traceparent: str | None, told: Told) -> None:
+        """As `submit`, begun now; `told` is called on the event loop when it is durable and readable, or has failed.
+
+        It saves what a task of the event loop costs each submission. Unavailable when the log cannot take more.
+        """
+        task, record = self._make(actor, ready.values, ready.task_id, self._clock.now(), traceparent)
+        durable = self._log.begin([record])
+        self._room.entered(1)
+        kept = [of_task(task)]
+        keeping = self._cache.begin_put(kept)
+
+        def over(_durable: object) -> None:
+            self._room.left(1)
+            error = durable.exception()
+            if error is not None:
+                self._withdraw(kept, keeping, lambda: told(task, error))
+                return
+            self.accepted += 1
+            if keeping is None or keeping.done():
+                told(task, None)
+            else:
+                keeping.add_done_callback(lambda _: told(task, None))
+
+        durable.add_done_callback(over)
+
+    async def submit_many(
+        self,
+        actor: Actor,
+        drafts: Sequence[NewTask | None],
+        faults: Sequence[FieldError] = (),
+        *,
+        traceparent: str | None = None,
+        reserved: Reserved | None = None,
+    ) -> list[Task]:
+        """Accept tasks, all or none. None stands for a draft that could not be read, for the reasons in `faults`.
+
+        Invalid lists the wrong fields of all of them, each with its index. Unavailable when the store is too
+        far behind the log, or the log cannot take more; while it is behind, submissions are held back a moment.
+        """
+        async with self._room.enter(len(drafts)):
+            errors = list(faults)
+            checked: list[tuple[int, dict[str, Any]]] = []
+            for index, draft in enumerate(drafts):
+                if index and index % TURN == 0:
+                    await asyncio.sleep(0)
+                try:
+                    if draft is not None:
+                        checked.append((index, self._check_one(actor, draft)))
+                except Invalid as wrong:
+                    errors += [FieldError(f"[{index}].{error.field}", error.message) for error in wrong.errors]
+            errors += await self._references.check(checked)
+            if errors:
+                errors.sort(key=lambda error: int(error.field[1 : error.field.index("]")]))
+                raise Invalid(errors[:MOST_ERRORS])
+            return await self._accept(actor, [values for _, values in checked], traceparent, reserved)
+
+    async def _accept(
+        self, actor: Actor, checked: Sequence[dict[str, Any]], traceparent: str | None, reserved: Reserved | None
+    ) -> list[Task]:
+        known = await self._resumed(reserved, len(checked))
+        if len(known) == len(checked):
+            return known
+        first = await self.reserve(len(checked)) if reserved is None else reserved.first_id
+        now = self._clock.now()
+        made: list[Task] = []
+        records: list[Record] = []
+        for index, values in enumerate(checked):
+            if index and index % TURN == 0:
+                await asyncio.sleep(0)
+            task, record = self._make(actor, values, TaskId(first + index), now, traceparent)
+            made.append(task)
+            records.append(record)
+        kept = [] if reserved is not None and reserved.is_resumed else [of_task(task) for task in made]
+        # The cache takes them in beside the log. Nobody knows their ids before the log has them.
+        keeping = self._cache.begin_put(kept) if kept else None
+        try:
+            await self._log.append(records)
+        except Exception:
+            await self._forget(kept, keeping)
+            raise
+        self.accepted += 1
+        if keeping is not None:
+            await keeping
+        return made
+
+    def _make(
+        self, actor: Actor, values: dict[str, Any], task_id: TaskId, now: Timestamp, traceparent: str | None
+    ) -> tuple[Task, Record]:
+        creator_id = values.pop("creator_id", actor.user_id)
+        task = fields.new(values, task_id, creator_id, now)
+        event = events.ingested(task, events.user(actor.user_id), traceparent)
+        return task, Record.of(events.TASK_INGESTED, str(task.performer_id or task.id), event)
+
+    def _withdraw(
+        self, kept: Sequence[Snapshot], keeping: "asyncio.Future[None] | None", told: Callable[[], None]
+    ) -> None:
+        """Let the cache forget what was not accepted, and tell of it then."""
+        withdrawing = asyncio.create_task(self._forget(kept, keeping), name="withdraw")
+        self._withdrawing.add(withdrawing)
+        withdrawing.add_done_callback(self._withdrawing.discard)
+        withdrawing.add_done_callback(lambda _: told())
+
+    async def _forget(self, kept: Sequence[Snapshot], keeping: "asyncio.Future[None] | None") -> None:
+        if keeping is not None:
+            await keeping
+        await self._cache.drop([one.key for one in kept])
+
+    async def _resumed(self, reserved: Reserved | None, count: int) -> list[Task]:
+        """What the first try of a repeated submission has stored, once its part of the log is stored."""
+        if reserved is None or not reserved.is_resumed:
+            return []
+        await self._log.settled(events.TASK_INGESTED, events.INGEST, STORED_WITHIN_S)
+        wanted = [TaskId(reserved.first_id + index) for index in range(count)]
+        stored = await self._store.get(wanted)
+        return [stored[task_id] for task_id in wanted if task_id in stored]
+
+    def _check_one(self, actor: Actor, draft: NewTask) -> dict[str, Any]:
+        values = fields.checked(draft, self._limits)
+        if draft.creator_id is not UNSET and draft.creator_id not in {None, actor.user_id}:
+            access.check(actor, Action.TASK_CREATE_FOR)
+            values["creator_id"] = draft.creator_id
+        return fields.completed(values)

@@ -1,0 +1,121 @@
+"""Submissions that are begun without being waited for are what submissions are."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from support import make
+from support.engines import Engine
+from tasktide.domain import events
+from tasktide.domain.errors import Unavailable
+from tasktide.domain.fields import NewTask, TaskLimits
+from tasktide.domain.tasks import Task
+from tasktide.ports.cache import task_key
+from tasktide.ports.log import Record
+from tasktide.ports.references import References
+from tasktide.usecases.submissions import Submissions
+
+Heard = asyncio.Queue[tuple[Task, BaseException | None]]
+
+
+def submissions(engine: Engine, log: Any = None, backlog_limit: int = 1_000) -> Submissions:
+    return Submissions(
+        store=engine.tasks,
+        references=References(engine.users, frozenset({"reverse"})),
+        log=log or engine.log,
+        cache=engine.cache,
+        ids=engine.ids,
+        clock=engine.clock,
+        limits=TaskLimits(),
+        backlog_limit=backlog_limit,
+    )
+
+
+async def known(engine: Engine, desk: Submissions) -> None:
+    """Let the desk come to know what it needs to begin at once."""
+    await engine.users.add(make.account(1))
+    engine.log.reader(events.TASK_INGESTED, events.INGEST)
+    await desk.submit(make.ADMIN, NewTask(title="the first", performer_id=1))
+
+
+async def test_what_is_begun_is_durable_and_readable_when_it_is_told(engine: Engine) -> None:
+    desk = submissions(engine)
+    await known(engine, desk)
+    heard: Heard = asyncio.Queue()
+    for number in range(3):
+        ready = desk.at_hand(make.ADMIN, NewTask(title=f"t{number}", performer_id=1))
+        assert ready is not None
+        desk.begin(make.ADMIN, ready, "trace", lambda *told: heard.put_nowait(told))
+    assert heard.empty()
+    async with asyncio.timeout(10):
+        told = [await heard.get() for _ in range(3)]
+    assert [(task.title, error) for task, error in told] == [(f"t{n}", None) for n in range(3)]
+    ids = [task.id for task, _ in told]
+    assert ids == sorted(set(ids))
+    assert len(await engine.cache.get([task_key(task_id) for task_id in ids])) == 3
+    assert desk.accepted == 4
+    reader = engine.log.reader(events.TASK_INGESTED, "others")
+    stored = [events.decode(events.TASK_INGESTED, one.value) for one in await reader.read(10, 1)]
+    assert [one.data.title for one in stored] == ["the first", "t0", "t1", "t2"]
+    assert stored[-1].traceparent == "trace"
+
+
+class Failing:
+    """A log that is asked as ever and takes nothing any more."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._log = engine.log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def begin(self, _records: Sequence[Record]) -> "asyncio.Future[None]":
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.get_loop().call_later(0.01, future.set_exception, Unavailable("log", "It is away."))
+        return future
+
+
+async def test_what_the_log_did_not_take_is_told_and_forgotten(engine: Engine) -> None:
+    desk = submissions(engine, Failing(engine), backlog_limit=100)
+    await known(engine, desk)
+    heard: Heard = asyncio.Queue()
+    for _ in range(150):  # more than may be under way: those that failed must not count
+        while (ready := desk.at_hand(make.ADMIN, NewTask(title="lost"))) is None:
+            await engine.ids.take("tasks", 1)  # leases some
+        desk.begin(make.ADMIN, ready, None, lambda *told: heard.put_nowait(told))
+        async with asyncio.timeout(10):
+            task, error = await heard.get()
+        assert isinstance(error, Unavailable)
+        assert await engine.cache.get([task_key(task.id)]) == {}
+    assert desk.accepted == 1
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        pytest.param(NewTask(title=""), id="wrong"),
+        pytest.param(NewTask(title="x", performer_id=7), id="somebody unknown"),
+        pytest.param(NewTask(title="x", handler="none", payload=msgspec.Raw(b"1")), id="no such handler"),
+        pytest.param(NewTask(title="x", creator_id=5), id="not allowed"),
+    ],
+)
+async def test_what_is_wrong_or_unknown_is_not_begun(engine: Engine, draft: NewTask) -> None:
+    desk = submissions(engine)
+    await known(engine, desk)
+    assert desk.at_hand(make.BOB, draft) is None
+
+
+async def test_nothing_is_begun_while_the_store_is_behind_or_no_id_is_at_hand(engine: Engine) -> None:
+    desk = submissions(engine, backlog_limit=100)
+    assert desk.at_hand(make.ADMIN, NewTask(title="x")) is None  # nobody knows how far it is behind
+    await known(engine, desk)
+    while desk.at_hand(make.ADMIN, NewTask(title="x")) is not None:
+        pass  # ten ids were leased
+    await engine.ids.take("tasks", 1)
+    assert desk.at_hand(make.ADMIN, NewTask(title="x")) is not None
+    await desk.submit_many(make.ADMIN, [NewTask(title="many") for _ in range(101)])
+    await engine.ids.take("tasks", 9)
+    assert desk.at_hand(make.ADMIN, NewTask(title="x")) is None
