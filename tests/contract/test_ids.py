@@ -51,9 +51,12 @@ async def test_a_new_process_and_a_second_one_take_others(tmp_path: Path, name: 
 
 
 async def test_a_number_is_at_hand_when_some_are_leased(engine: Engine) -> None:
-    assert engine.ids.take_now("tasks") is None
+    assert not engine.ids.has("tasks")
     first = (await engine.ids.take("tasks"))[0]
-    at_hand = [engine.ids.take_now("tasks") for _ in range(9)]
-    assert at_hand == [range(n, n + 1) for n in range(first + 1, first + 10)]
-    assert engine.ids.take_now("tasks") is None
+    at_hand = []
+    while engine.ids.has("tasks"):
+        at_hand.append(engine.ids.take_now("tasks"))
+    assert at_hand == list(range(first + 1, first + 10))
+    with pytest.raises(LookupError):
+        engine.ids.take_now("tasks")
     assert (await engine.ids.take("tasks"))[0] > first + 9

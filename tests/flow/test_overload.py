@@ -9,7 +9,7 @@ from support import make
 from support.engines import Engine
 from support.pipelines import BACKLOG_LIMIT, CASES, notifications
 from tasktide.domain.errors import Unavailable
-from tasktide.ports.log import Backpressure
+from tasktide.ports.backpressure import Backpressure
 from tasktide.usecases.notifications import DirectMessage
 
 [INBOX] = [case for case in CASES if case.name == "inbox"]
@@ -58,7 +58,7 @@ class Slow:
 
 
 def before(log: Slow, limit: int = 1_000) -> Backpressure:
-    return Backpressure(log, "topic", "group", limit)  # type: ignore[arg-type]
+    return Backpressure(log, limit, ("topic", "group"))  # type: ignore[arg-type]
 
 
 async def pass_through(room: Backpressure, log: Slow, records: int = 1) -> float:
@@ -71,7 +71,7 @@ async def pass_through(room: Backpressure, log: Slow, records: int = 1) -> float
 
 
 def watches() -> int:
-    return sum(task.get_name() == "backpressure-topic" for task in asyncio.all_tasks())
+    return sum(task.get_name() == "backpressure" for task in asyncio.all_tasks())
 
 
 async def test_who_submits_is_held_back_while_the_group_is_behind_and_let_go_together() -> None:
@@ -90,7 +90,7 @@ async def test_who_submits_is_held_back_while_the_group_is_behind_and_let_go_tog
 
 
 async def test_nobody_waits_for_a_group_that_stands_still_until_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.002)
+    monkeypatch.setattr("tasktide.ports.backpressure.LOOK_S", 0.002)
     log = Slow(behind=500, per_s=0)
     room = before(log)
     assert await pass_through(room, log) > 0.1
@@ -103,7 +103,7 @@ async def test_nobody_waits_for_a_group_that_stands_still_until_the_limit(monkey
 async def test_a_group_that_is_slower_than_they_are_holds_them_back_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.002)
+    monkeypatch.setattr("tasktide.ports.backpressure.LOOK_S", 0.002)
     log = Slow(behind=500, per_s=10)
     room = before(log)
     await pass_through(room, log, records=50)
@@ -111,7 +111,7 @@ async def test_a_group_that_is_slower_than_they_are_holds_them_back_all_the_same
 
 
 async def test_those_let_go_together_do_not_pass_the_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.002)
+    monkeypatch.setattr("tasktide.ports.backpressure.LOOK_S", 0.002)
     log = Slow(behind=200, per_s=10)
     room = before(log)
     ended = await asyncio.gather(*(pass_through(room, log, 300) for _ in range(20)), return_exceptions=True)
@@ -120,7 +120,7 @@ async def test_those_let_go_together_do_not_pass_the_limit_together(monkeypatch:
 
 
 async def test_an_engine_that_goes_away_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasktide.ports.log.LOOK_S", 0.002)
+    monkeypatch.setattr("tasktide.ports.backpressure.LOOK_S", 0.002)
     log = Slow(behind=500, per_s=10)
     room = before(log)
     waiting = [asyncio.create_task(pass_through(room, log)) for _ in range(5)]
@@ -129,3 +129,28 @@ async def test_an_engine_that_goes_away_ends_the_waiting(monkeypatch: pytest.Mon
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(one, Unavailable) for one in ended)
     assert not watches()
+
+
+class Further:
+    """A log with a second topic, which is asked in the same way."""
+
+    def __init__(self, first: Slow, second: Slow) -> None:
+        self._by_topic = {"topic": first, "second": second}
+
+    async def backlog(self, topic: str, group: str) -> int:
+        return await self._by_topic[topic].backlog("topic", group)
+
+    async def committed(self, topic: str, group: str) -> int:
+        return await self._by_topic[topic].committed("topic", group)
+
+
+@pytest.mark.parametrize(("behind", "per_s"), [(300, 1_000), (5_000, 0)])
+async def test_who_submits_waits_for_the_groups_further_on_but_is_not_refused_for_them(
+    monkeypatch: pytest.MonkeyPatch, behind: int, per_s: int
+) -> None:
+    monkeypatch.setattr("tasktide.ports.backpressure.LOOK_S", 0.01)
+    first, second = Slow(behind=0, per_s=0), Slow(behind=behind, per_s=per_s)
+    room = Backpressure(Further(first, second), 1_000, ("topic", "group"), ("second", "group"))  # type: ignore[arg-type]
+    assert await pass_through(room, first) > 0.1
+    # Now it has caught up, or is known to stand still.
+    assert await pass_through(room, first) < 0.1

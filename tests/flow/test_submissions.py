@@ -12,13 +12,14 @@ from support.engines import Engine
 from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.fields import NewTask, TaskLimits
+from tasktide.domain.ids import TaskId
 from tasktide.domain.tasks import Task
 from tasktide.ports.cache import task_key
 from tasktide.ports.log import Record
 from tasktide.ports.references import References
-from tasktide.usecases.submissions import Submissions
+from tasktide.usecases.submissions import WAYS, Submissions
 
-Heard = asyncio.Queue[tuple[Task, BaseException | None]]
+Heard = asyncio.Queue[Task | BaseException]
 
 
 def submissions(engine: Engine, log: Any = None, backlog_limit: int = 1_000) -> Submissions:
@@ -37,7 +38,8 @@ def submissions(engine: Engine, log: Any = None, backlog_limit: int = 1_000) -> 
 async def known(engine: Engine, desk: Submissions) -> None:
     """Let the desk come to know what it needs to begin at once."""
     await engine.users.add(make.account(1))
-    engine.log.reader(events.TASK_INGESTED, events.INGEST)
+    for topic, group in WAYS:
+        await engine.log.reader(topic, group).read(1, 0)
     await desk.submit(make.ADMIN, NewTask(title="the first", performer_id=1))
 
 
@@ -48,12 +50,13 @@ async def test_what_is_begun_is_durable_and_readable_when_it_is_told(engine: Eng
     for number in range(3):
         ready = desk.at_hand(make.ADMIN, NewTask(title=f"t{number}", performer_id=1))
         assert ready is not None
-        desk.begin(make.ADMIN, ready, "trace", lambda *told: heard.put_nowait(told))
+        desk.begin(make.ADMIN, ready, "trace", heard.put_nowait)
     assert heard.empty()
     async with asyncio.timeout(10):
         told = [await heard.get() for _ in range(3)]
-    assert [(task.title, error) for task, error in told] == [(f"t{n}", None) for n in range(3)]
-    ids = [task.id for task, _ in told]
+    tasks = [one for one in told if isinstance(one, Task)]
+    assert [task.title for task in tasks] == ["t0", "t1", "t2"]
+    ids = [task.id for task in tasks]
     assert ids == sorted(set(ids))
     assert len(await engine.cache.get([task_key(task_id) for task_id in ids])) == 3
     assert desk.accepted == 4
@@ -85,11 +88,12 @@ async def test_what_the_log_did_not_take_is_told_and_forgotten(engine: Engine) -
     for _ in range(150):  # more than may be under way: those that failed must not count
         while (ready := desk.at_hand(make.ADMIN, NewTask(title="lost"))) is None:
             await engine.ids.take("tasks", 1)  # leases some
-        desk.begin(make.ADMIN, ready, None, lambda *told: heard.put_nowait(told))
+        desk.begin(make.ADMIN, ready, None, heard.put_nowait)
         async with asyncio.timeout(10):
-            task, error = await heard.get()
-        assert isinstance(error, Unavailable)
-        assert await engine.cache.get([task_key(task.id)]) == {}
+            assert isinstance(await heard.get(), Unavailable)
+    last = (await engine.ids.take("tasks", 1))[0]
+    assert last > 150
+    assert len(await engine.cache.get([task_key(TaskId(number)) for number in range(1, last)])) == 1
     assert desk.accepted == 1
 
 
@@ -112,10 +116,13 @@ async def test_nothing_is_begun_while_the_store_is_behind_or_no_id_is_at_hand(en
     desk = submissions(engine, backlog_limit=100)
     assert desk.at_hand(make.ADMIN, NewTask(title="x")) is None  # nobody knows how far it is behind
     await known(engine, desk)
-    while desk.at_hand(make.ADMIN, NewTask(title="x")) is not None:
-        pass  # ten ids were leased
+    while engine.ids.has("tasks"):
+        assert desk.at_hand(make.ADMIN, NewTask(title="x")) is not None  # asking takes none
+        engine.ids.take_now("tasks")
+    assert desk.at_hand(make.ADMIN, NewTask(title="x")) is None
     await engine.ids.take("tasks", 1)
     assert desk.at_hand(make.ADMIN, NewTask(title="x")) is not None
     await desk.submit_many(make.ADMIN, [NewTask(title="many") for _ in range(101)])
-    await engine.ids.take("tasks", 9)
+    await engine.ids.take("tasks", 1)
+    assert engine.ids.has("tasks")
     assert desk.at_hand(make.ADMIN, NewTask(title="x")) is None

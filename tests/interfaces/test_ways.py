@@ -1,9 +1,11 @@
 """The short ways mean what the long ones mean."""
 
+import asyncio
 import contextlib
 import json
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,14 @@ from typing import Any
 import pytest
 
 from support.server import Person, receive, serving
+from tasktide.adapters.memory.limits import MemoryLimits
+from tasktide.adapters.sqlite.log import SqliteLog
 from tasktide.domain.rates import Tier
+from tasktide.interfaces import swift
 from tasktide.interfaces.swift import Swift
 from tasktide.interfaces.websocket.session import text_frame
 from tasktide.roles import server
+from tasktide.usecases.submissions import Submissions
 
 VARYING = {"x-request-id", "date", "ratelimit", "location"}
 
@@ -334,3 +340,50 @@ def test_a_server_that_stops_answers_what_it_took(tmp_path: Path, taken: list[bo
     for line in lines:
         line.close()
     assert taken[-20:] == [True] * 20
+
+
+def test_a_server_that_stops_waits_no_longer_for_the_log_than_for_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: list[bool]
+) -> None:
+    monkeypatch.setattr(server, "DRAIN_S", 1)
+    with serving(tmp_path) as address:
+        fay, connection = Person(address, "fay"), Raw(address)
+        submit = request(fay, "POST /tasks", b'{"title":"x"}')
+        assert [connection.ask(submit)[0] for _ in range(3)] == [202] * 3
+        fay.close()
+        with monkeypatch.context() as patched:
+            patched.setattr(SqliteLog, "begin", lambda *_: asyncio.get_running_loop().create_future())
+            connection.socket.sendall(submit)
+            while len(taken) < 3:
+                time.sleep(0.01)
+    status, headers, body = connection.answer()
+    assert (status, headers["connection"], json.loads(body)["code"]) == (500, "close", "internal")
+    assert connection.socket.recv(1) == b""
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [(Submissions, "_check_one"), (MemoryLimits, "hit_now"), (SqliteLog, "begin"), (swift, "accepted")],
+)
+def test_what_fails_on_the_swift_way_is_answered(
+    ann: Person, raw: Raw, taken: list[bool], monkeypatch: pytest.MonkeyPatch, where: Any, name: str
+) -> None:
+    submit = request(ann, "POST /tasks", b'{"title":"x"}')
+    assert [raw.ask(submit)[0] for _ in range(3)] == [202] * 3
+    with monkeypatch.context() as patched:
+        patched.setattr(where, name, broken)
+        status, _, body = raw.ask(submit)
+    assert (status, json.loads(body)["code"]) == (500, "internal")
+    assert raw.ask(submit)[0] == 202
+    assert len(taken) >= 4
+
+
+def broken(*_: Any) -> None:
+    raise ZeroDivisionError
+
+
+def test_a_large_submission_takes_the_ordinary_way(ann: Person, raw: Raw, taken: list[bool]) -> None:
+    submit = request(ann, "POST /tasks", json.dumps({"title": "x", "description": "d" * 9_000}).encode())
+    assert [raw.ask(submit)[0] for _ in range(3)] == [202] * 3
+    assert not taken

@@ -32,6 +32,11 @@ class Blocks:
         self._free[name] = first + count, end
         return range(first, first + count)
 
+    def has(self, name: str) -> bool:
+        """Whether one number of a name is left."""
+        first, end = self._free.get(name, (0, 0))
+        return first < end
+
     def add(self, name: str, block: range) -> None:
         """Go on with another block; what is left of the last one goes on into it, unless others leased in between."""
         left_from, left_to = self._free.get(name, (0, 0))

@@ -7,12 +7,12 @@ for, and whatever is wrong, is left to that way before anything was counted or b
 """
 
 import time
+from typing import NamedTuple
 
 import structlog
 
 from tasktide.domain.errors import TasktideError
 from tasktide.domain.fields import NewTask
-from tasktide.domain.replies import Reply
 from tasktide.domain.tasks import Task
 from tasktide.domain.users import Actor
 from tasktide.interfaces import actor as actors
@@ -20,13 +20,15 @@ from tasktide.interfaces import status
 from tasktide.interfaces.gate import lines, rate_headers, traces
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import Headers, Respond
-from tasktide.interfaces.rest.answers import Answer
+from tasktide.interfaces.rest.answers import Answer, answer_of
 from tasktide.interfaces.rest.body import decode
 from tasktide.interfaces.rest.tasks import accepted
 from tasktide.usecases.admission import refusal
 from tasktide.usecases.submissions import Ready
 
 METHOD, PATH = b"POST", b"/tasks"
+# A larger body is decoded behind the limit of requests: refusing somebody must stay cheap.
+MOST_BYTES = 8_192
 
 
 class Swift:
@@ -36,68 +38,84 @@ class Swift:
         self._platform = platform
         self._logger = structlog.get_logger("gateway")
 
-    def take(self, method: bytes, path: bytes, headers: dict[bytes, bytes], body: bytes, respond: Respond) -> bool:
+    def suits(self, method: bytes, path: bytes, length: int) -> bool:
+        """Whether it is worth trying to `take` a request of this kind, with so many bytes of body."""
+        return path == PATH and method == METHOD and length <= min(MOST_BYTES, self._platform.limits.body_bytes)
+
+    def take(self, headers: dict[bytes, bytes], body: bytes, respond: Respond) -> bool:
         """Answer a request by and by; False when the ordinary way has to.
 
         `headers` by lower-case name, without any that makes a request special (a key of idempotency, a precondition).
         """
-        if path != PATH or method != METHOD:
-            return False
         began = time.perf_counter()
-        platform = self._platform
-        actor = self._actor(headers)
-        ready = self._ready(actor, headers, body) if actor is not None else None
-        if actor is None or ready is None:
+        try:
+            call = self._prepared(headers, body)
+        except Exception:  # noqa: BLE001 - the ordinary way meets it too, and says so
             return False
-        extra: Headers = []
-        verdict = None
-        admission = platform.admission
-        if admission.enabled:
-            verdict = admission.admit_now(actor)
-            if verdict is None:
-                return False
-            extra = rate_headers(admission.tiers(actor), verdict)
-        trace_id, traceparent = traces(headers)
-        extra.append((b"x-request-id", trace_id.encode()))
+        if call is None:
+            return False
 
         def finish(answer: Answer) -> None:
-            respond(answer.status, answer.head() + lines(extra), answer.body)
-            platform.stats.request("http", "POST", answer.status, time.perf_counter() - began)
+            respond(answer.status, answer.head() + lines(call.headers), answer.body)
+            self._platform.stats.request("http", "POST", answer.status, time.perf_counter() - began)
 
-        def told(task: Task, error: BaseException | None) -> None:
-            finish(_of(accepted(task)) if error is None else self._refused(error, trace_id))
+        def told(outcome: Task | BaseException) -> None:
+            try:
+                answer = answer_of(accepted(outcome)) if isinstance(outcome, Task) else self._refused(call, outcome)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told so
+                answer = self._refused(call, error)
+            finish(answer)
 
-        if verdict is not None and not verdict.allowed:
-            finish(self._refused(refusal(verdict), trace_id))
+        if call.refusal is not None:
+            finish(self._refused(call, call.refusal))
             return True
         try:
-            platform.submissions.begin(actor, ready, traceparent, told)
+            self._platform.submissions.begin(call.actor, call.ready, call.traceparent, told)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told so
-            finish(self._refused(error, trace_id))
+            finish(self._refused(call, error))
         return True
 
-    def _actor(self, headers: dict[bytes, bytes]) -> Actor | None:
-        authorization = headers.get(b"authorization")
-        return None if authorization is None else actors.recalled(self._platform.users, authorization.decode("latin-1"))
-
-    def _ready(self, actor: Actor, headers: dict[bytes, bytes], body: bytes) -> Ready | None:
-        if len(body) > self._platform.limits.body_bytes:
+    def _prepared(self, headers: dict[bytes, bytes], body: bytes) -> "_Call | None":
+        """All that is known before it begins; None when the ordinary way has to find out, and nothing was counted."""
+        platform = self._platform
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        actor = actors.recalled(platform.users, authorization)
+        if actor is None:
             return None
         content_type = headers.get(b"content-type")
         try:
             draft = decode(body, NewTask, None if content_type is None else content_type.decode("latin-1"))
         except TasktideError:
             return None
-        return self._platform.submissions.at_hand(actor, draft)
+        ready = platform.submissions.at_hand(actor, draft)
+        if ready is None:
+            return None
+        trace_id, traceparent = traces(headers)
+        shown: Headers = [(b"x-request-id", trace_id.encode())]
+        admission = platform.admission
+        if not admission.enabled:
+            return _Call(actor, ready, trace_id, traceparent, shown, None)
+        verdict = admission.admit_now(actor)
+        if verdict is None:
+            return None
+        shown += rate_headers(admission.tiers(actor), verdict)
+        return _Call(actor, ready, trace_id, traceparent, shown, None if verdict.allowed else refusal(verdict))
 
-    def _refused(self, error: BaseException, trace_id: str) -> Answer:
+    def _refused(self, call: "_Call", error: BaseException) -> Answer:
         if isinstance(error, TasktideError):
-            code, headers, body = status.problem(error, trace_id)
+            code, headers, body = status.problem(error, call.trace_id)
         else:
-            self._logger.error("request failed", trace_id=trace_id, method="POST", path="/tasks", exc_info=error)
-            code, headers, body = status.unexpected(trace_id)
+            self._logger.error("request failed", trace_id=call.trace_id, method="POST", path="/tasks", exc_info=error)
+            code, headers, body = status.unexpected(call.trace_id)
         return Answer(body, code, headers)
 
 
-def _of(reply: Reply) -> Answer:
-    return Answer(reply.body, reply.status, reply.headers)
+class _Call(NamedTuple):
+    """A request that can be begun, and the headers that its answer will have; `refusal` when its limit is reached."""
+
+    actor: Actor
+    ready: Ready
+    trace_id: str
+    traceparent: str | None
+    headers: Headers
+    refusal: TasktideError | None

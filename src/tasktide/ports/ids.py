@@ -18,8 +18,12 @@ class Ids(Protocol):
         """The next `count` numbers. Unavailable when the lease cannot be renewed."""
         ...
 
-    def take_now(self, name: str) -> range | None:
-        """The next number, if one is at hand; else `take` has to be waited for."""
+    def has(self, name: str) -> bool:
+        """Whether a number is at hand: `take` would not have to wait for one."""
+        ...
+
+    def take_now(self, name: str) -> int:
+        """The next number, when it `has` one."""
         ...
 
 
@@ -32,9 +36,16 @@ class Leased:
         self._blocks = Blocks()
         self._lock = asyncio.Lock()
 
-    def take_now(self, name: str) -> range | None:
+    def has(self, name: str) -> bool:
         """See `Ids`."""
-        return self._blocks.cut(name, 1)
+        return self._blocks.has(name)
+
+    def take_now(self, name: str) -> int:
+        """See `Ids`."""
+        taken = self._blocks.cut(name, 1)
+        if taken is None:
+            raise LookupError(name)
+        return taken[0]
 
     async def take(self, name: str, count: int = 1) -> range:
         """See `Ids`."""

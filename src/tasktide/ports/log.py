@@ -1,20 +1,13 @@
 """The durable event log: topics of records, read by groups that remember how far they are."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import encode
 from tasktide.domain.times import Timestamp
-
-# From this part of the limit on, and not below so many records, who appends is held back; for so many looks, so far
-# apart, at most.
-HELD_FROM, LEAST_HELD = 0.1, 100
-LOOKS, LOOK_S = 50, 0.02
 
 
 class Record(NamedTuple):
@@ -120,75 +113,3 @@ class Log(Protocol):
     async def ping(self) -> None:
         """Return when the engine answers; Unavailable when it does not."""
         ...
-
-
-class Backpressure:
-    """Slows down who appends to a topic while a group that reads it is behind, and refuses them at the limit.
-
-    Held back for a second at most, they wait in front of the log instead of their records behind it: all is as fast,
-    and what was accepted is handled soon. While the group commits nothing nobody waits for it, until the limit.
-    """
-
-    def __init__(self, log: Log, topic: str, group: str, limit: int) -> None:
-        self._log = log
-        self._topic = topic
-        self._group = group
-        self._limit = limit
-        self._held_from = min(limit, max(LEAST_HELD, limit * HELD_FROM))
-        # Records of those who were let in and have not appended yet: the log does not know of them.
-        self._entering = 0
-        # What the group had committed when it was found to stand still.
-        self._still_at: int | None = None
-        self._watch: asyncio.Task[None] | None = None
-
-    def is_open(self) -> bool:
-        """Whether `enter` would begin at once, as far as that is known without asking anybody."""
-        behind = self._log.backlog_now(self._topic, self._group)
-        return behind is not None and self._entering + behind <= self._held_from
-
-    def entered(self, records: int) -> None:
-        """Count what is being appended without `enter`, until it has `left`."""
-        self._entering += records
-
-    def left(self, records: int) -> None:
-        """Those records are on the log, or will not be."""
-        self._entering -= records
-
-    @contextlib.asynccontextmanager
-    async def enter(self, records: int) -> AsyncIterator[None]:
-        """Around an append: begins when there is room for more; Unavailable when there is none."""
-        behind = await self._behind()
-        if behind > self._held_from and not await self._stands_still():
-            if self._watch is None:
-                self._watch = asyncio.create_task(self._until_relieved(), name=f"backpressure-{self._topic}")
-            await asyncio.wait([self._watch])
-            behind = await self._behind()
-        if behind > self._limit:
-            detail = f"{self._topic} grows faster than {self._group} can follow; try again in a moment."
-            raise Unavailable(self._group, detail)
-        self.entered(records)
-        try:
-            yield
-        finally:
-            self.left(records)
-
-    async def _until_relieved(self) -> None:
-        """One watch for all who wait."""
-        try:
-            began_at = await self._log.committed(self._topic, self._group)
-            for _ in range(LOOKS):
-                await asyncio.sleep(LOOK_S)
-                if await self._behind() <= self._held_from:
-                    return
-            ended_at = await self._log.committed(self._topic, self._group)
-            self._still_at = ended_at if ended_at == began_at else None
-        except Unavailable:
-            return  # who waits will be told so
-        finally:
-            self._watch = None
-
-    async def _behind(self) -> int:
-        return self._entering + await self._log.backlog(self._topic, self._group)
-
-    async def _stands_still(self) -> bool:
-        return self._still_at is not None and self._still_at == await self._log.committed(self._topic, self._group)

@@ -25,6 +25,15 @@ _TOO_LARGE_PROBLEM = (
     b'{"type":"urn:tasktide:problem:too_large","title":"Request Header Fields Too Large","status":431,'
     b'"detail":"The header lines are longer than %d bytes.","code":"too_large"}' % LOOSE_BYTES
 )
+# What uvicorn says to whom it cuts off at its end, in our words.
+_UNKNOWN = (
+    500,
+    b"content-type: application/problem+json\r\n",
+    (
+        b'{"type":"urn:tasktide:problem:internal","title":"Internal Server Error","status":500,'
+        b'"detail":"The server stops. The task may have been accepted all the same.","code":"internal"}'
+    ),
+)
 _EXTENSIONS: dict[str, dict[str, Any]] = {WHOLE: {}}
 # Header lines with these differ from request to request: they would only push out others.
 _PASSING = {
@@ -96,16 +105,16 @@ class SwiftCycle:
     message_event = _Nobody()
 
     def __init__(self, protocol: "HeadProtocol") -> None:
-        self._protocol = protocol
+        self._protocol: HeadProtocol | None = protocol
         self.disconnected = False
         self.keep_alive = True
         self.response_complete = False
 
     def respond(self, status: int, head: bytes, body: bytes) -> None:
-        """Write the answer, unless the client has gone."""
+        """Write the answer, unless the client has gone or got one."""
+        protocol, self._protocol = self._protocol, None  # no cycle of references is left behind
         self.response_complete = True
-        protocol = self._protocol
-        if self.disconnected or protocol.transport.is_closing():
+        if protocol is None or self.disconnected or protocol.transport.is_closing():
             return
         protocol.transport.write(
             _answer(status, protocol.server_state.default_headers, head, body, keep_alive=self.keep_alive)
@@ -208,15 +217,22 @@ class HeadProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _serve_swiftly(self, line: re.Match[bytes], known: Fields, body: bytes) -> bool:
-        if self._swift is None or self.flow.write_paused:
+        swift = self._swift
+        if swift is None or self.flow.write_paused or not swift.suits(line[1], line[2], len(body)):
             return False
         before = self.cycle
-        cycle = SwiftCycle(self)
-        self.cycle = cycle  # type: ignore[assignment]
-        if self._swift.take(line[1], line[2], known.scope["header_map"], body, cycle.respond):
+        self.cycle = cycle = SwiftCycle(self)  # type: ignore[assignment]
+        if swift.take(known.scope["header_map"], body, cycle.respond):
             return True
         self.cycle = before
         return False
+
+    def abandon(self) -> None:
+        """The server is about to end: say to whom waits for the log that nobody will tell them what came of it."""
+        cycle: Any = self.cycle
+        if isinstance(cycle, SwiftCycle) and not cycle.response_complete:
+            cycle.keep_alive = False
+            cycle.respond(*_UNKNOWN)
 
     def _serve(self, line: re.Match[bytes], known: Fields, body: bytes) -> None:
         path = line[2]

@@ -82,6 +82,9 @@ class HttpServer:
             self._sweeper.cancel()
         if self._task is not None:
             await asyncio.wait([self._task])
+        for connection in list(self._server.server_state.connections):
+            if isinstance(connection, HeadProtocol):
+                connection.abandon()
 
 
 def bind(host: str, port: int) -> socket.socket:

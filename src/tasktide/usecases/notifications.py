@@ -21,10 +21,11 @@ from tasktide.domain.notifications import (
 )
 from tasktide.domain.paging import Cursor
 from tasktide.domain.users import Actor
+from tasktide.ports.backpressure import Backpressure
 from tasktide.ports.cache import Cache, Snapshot
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
-from tasktide.ports.log import Backpressure, Log, Record
+from tasktide.ports.log import Log, Record
 from tasktide.ports.notifications import NotificationStore
 from tasktide.ports.users import PreferenceStore, UserStore
 
@@ -78,7 +79,7 @@ class Notifications:
         self._ids = ids
         self._clock = clock
         self._message_length = message_length
-        self._room = Backpressure(log, events.NOTIFICATION_EVENTS, INBOX, backlog_limit)
+        self._room = Backpressure(log, backlog_limit, (events.NOTIFICATION_EVENTS, INBOX))
 
     async def fan_out(self, told: Sequence[TaskEvent]) -> None:
         """Append one planned notification for each person concerned by each event."""

@@ -15,10 +15,11 @@ from tasktide.domain.replies import Reserved
 from tasktide.domain.tasks import Task
 from tasktide.domain.times import Timestamp
 from tasktide.domain.users import Actor
+from tasktide.ports.backpressure import Backpressure
 from tasktide.ports.cache import Cache, Snapshot, of_task
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
-from tasktide.ports.log import Backpressure, Log, Record
+from tasktide.ports.log import Log, Record
 from tasktide.ports.references import References
 from tasktide.ports.tasks import TaskStore
 
@@ -28,17 +29,21 @@ STORED_WITHIN_S = 5.0
 TURN = 200
 MOST_ERRORS = 100
 IDS = "tasks"
+# From a submission to who is told of it.
+WAYS = [
+    (topic, events.READERS[topic][0])
+    for topic in (events.TASK_INGESTED, events.TASK_EVENTS, events.NOTIFICATION_EVENTS)
+]
 
 
 class Ready(NamedTuple):
-    """A draft that was checked, and the id its task will have."""
+    """The values of a draft that was checked."""
 
     values: dict[str, Any]
-    task_id: TaskId
 
 
 # Gets the task, or why it was not accepted after all.
-Told = Callable[[Task, BaseException | None], None]
+Told = Callable[[Task | BaseException], None]
 
 
 class Submissions:
@@ -63,7 +68,7 @@ class Submissions:
         self._ids = ids
         self._clock = clock
         self._limits = limits
-        self._room = Backpressure(log, events.TASK_INGESTED, events.INGEST, backlog_limit)
+        self._room = Backpressure(log, backlog_limit, *WAYS)
         self._withdrawing: set[asyncio.Task[None]] = set()
         self.accepted = 0
 
@@ -88,39 +93,41 @@ class Submissions:
 
         None when it is not, or when something is wrong: `submit` says what.
         """
-        if not self._room.is_open():
+        if not (self._ids.has(IDS) and self._room.is_open()):
             return None
         try:
             values = self._check_one(actor, draft)
         except TasktideError:
             return None
-        if not self._references.are_known(values):
-            return None
-        numbers = self._ids.take_now(IDS)
-        return None if numbers is None else Ready(values, TaskId(numbers[0]))
+        return Ready(values) if self._references.are_known(values) else None
 
     def begin(self, actor: Actor, ready: Ready, traceparent: str | None, told: Told) -> None:
-        """As `submit`, begun now; `told` is called on the event loop when it is durable and readable, or has failed.
+        """As `submit`, begun now, in the same turn of the event loop as `at_hand`.
 
-        It saves what a task of the event loop costs each submission. Unavailable when the log cannot take more.
+        `told` is called when it is durable and readable, or has failed. This saves what a task of the event loop costs
+        each submission. Unavailable when the log cannot take more.
         """
-        task, record = self._make(actor, ready.values, ready.task_id, self._clock.now(), traceparent)
+        task_id = TaskId(self._ids.take_now(IDS))
+        task, record = self._make(actor, ready.values, task_id, self._clock.now(), traceparent)
         durable = self._log.begin([record])
         self._room.entered(1)
         kept = [of_task(task)]
         keeping = self._cache.begin_put(kept)
 
-        def over(_durable: object) -> None:
+        def readable(put: "asyncio.Future[None]") -> None:
+            told(_error_of(put) or task)
+
+        def over(appended: "asyncio.Future[None]") -> None:
             self._room.left(1)
-            error = durable.exception()
+            error = _error_of(appended)
             if error is not None:
-                self._withdraw(kept, keeping, lambda: told(task, error))
+                self._withdraw(kept, keeping, lambda: told(error))
                 return
             self.accepted += 1
-            if keeping is None or keeping.done():
-                told(task, None)
+            if keeping is None:
+                told(task)
             else:
-                keeping.add_done_callback(lambda _: told(task, None))
+                keeping.add_done_callback(readable)
 
         durable.add_done_callback(over)
 
@@ -221,3 +228,7 @@ class Submissions:
             access.check(actor, Action.TASK_CREATE_FOR)
             values["creator_id"] = draft.creator_id
         return fields.completed(values)
+
+
+def _error_of(ended: "asyncio.Future[None]") -> BaseException | None:
+    return asyncio.CancelledError() if ended.cancelled() else ended.exception()

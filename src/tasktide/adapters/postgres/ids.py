@@ -22,7 +22,11 @@ class PostgresIds:
         """See the port."""
         return await self._leased.take(name, count)
 
-    def take_now(self, name: str) -> range | None:
+    def has(self, name: str) -> bool:
+        """See the port."""
+        return self._leased.has(name)
+
+    def take_now(self, name: str) -> int:
         """See the port."""
         return self._leased.take_now(name)
 

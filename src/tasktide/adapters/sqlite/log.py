@@ -47,10 +47,14 @@ class Chunk(NamedTuple):
 
 
 class Tail:
-    """The newest records of one topic, without a hole, for the readers of this process."""
+    """The newest records of one topic, without a hole, for the readers of this process.
+
+    `end` is where the topic ends, once that `is_known`.
+    """
 
     def __init__(self) -> None:
         self.end = 0
+        self.is_known = False
         self._chunks: deque[Chunk] = deque()
         self._bytes = 0
 
@@ -61,9 +65,13 @@ class Tail:
         size = sum(len(record.value) for record in records)
         self._chunks.append(Chunk(first, records, size))
         self._bytes += size
-        self.end = first + len(records) - 1
+        self.learn(first + len(records) - 1)
         while self._bytes > TAIL_BYTES:
             self._forget_first()
+
+    def learn(self, end: int) -> None:
+        """Where the topic ends."""
+        self.end, self.is_known = end, True
 
     def read(self, offset: int, limit: int) -> list[Stored]:
         """The records from an offset on, at most `limit`; none when that offset is not here."""
@@ -172,17 +180,19 @@ class SqliteLog:
     async def backlog(self, topic: str, group: str) -> int:
         """See the port."""
         known = self.backlog_now(topic, group)
-        if known is None:
-            end, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
-            return end - committed
-        return known
+        if known is not None:
+            return known
+        end, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
+        if not self._tails[topic].is_known and self._readers[topic]:
+            self._tails[topic].learn(end)  # nothing was appended while we looked
+        return end - committed
 
     def backlog_now(self, topic: str, group: str) -> int | None:
         """See the port."""
         reader = self._readers[topic].get(group)
-        if reader is None or not self._tails[topic].end:
+        if reader is None or reader.committed < 0 or not self._tails[topic].is_known:
             return None
-        return self._tails[topic].end - max(0, reader.committed)
+        return self._tails[topic].end - reader.committed
 
     async def committed(self, topic: str, group: str) -> int:
         """See the port."""
@@ -255,7 +265,7 @@ class SqliteLog:
                     reader.wake()
             else:
                 tail.clear()
-                tail.end = first + len(batch) - 1
+                tail.learn(first + len(batch) - 1)
 
         return announce
 

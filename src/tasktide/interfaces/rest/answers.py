@@ -147,10 +147,10 @@ async def once(
     """The answer of a creating request; with an Idempotency-Key, the same one each time it is asked."""
     key = request.headers.get("idempotency-key")
     if key is None:
-        return _answer(await work(None), {})
+        return answer_of(await work(None))
     route = f"{scope} {request.method} {_path(request)}"
     reply, was_replayed = await platform.idempotency.once(route, key, await request.body(), reserve, work)
-    return _answer(reply, {"idempotent-replayed": "true"} if was_replayed else {})
+    return answer_of(reply, {"idempotent-replayed": "true"} if was_replayed else {})
 
 
 def reply(value: Any, status: int, headers: dict[str, str] | None = None) -> Reply:
@@ -158,8 +158,9 @@ def reply(value: Any, status: int, headers: dict[str, str] | None = None) -> Rep
     return Reply(status, headers or {}, msgspec.json.encode(value))
 
 
-def _answer(kept: Reply, extra: dict[str, str]) -> Answer:
-    return Answer(kept.body, kept.status, kept.headers | extra)
+def answer_of(kept: Reply, extra: dict[str, str] | None = None) -> Answer:
+    """A reply as it is sent."""
+    return Answer(kept.body, kept.status, kept.headers | (extra or {}))
 
 
 def _path(request: Incoming) -> str:
