@@ -253,7 +253,7 @@ class Settings:
     )
     backlog_limit: int = _setting(
         "BACKLOG_LIMIT", 50_000, _whole(1, 100_000_000), "records",
-        "Accepted tasks, or notifications, not yet stored, beyond which new ones get 503; held back from a twentieth on.",
+        "Accepted tasks or notifications not yet stored, beyond which new ones get 503; held back from a twentieth on.",
     )  # fmt: skip
     body_bytes: int = _setting(
         "LIMIT_BODY", 1_048_576, _whole(1_024, 1_073_741_824), "bytes", "The largest request body."

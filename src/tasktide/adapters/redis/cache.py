@@ -43,17 +43,16 @@ class RedisCache:
 
     async def put(self, snapshots: Sequence[Snapshot]) -> None:
         """See the port."""
-        try:
-            if len(snapshots) == 1:
-                await self._put(snapshots[0])
-                return
-            for first in range(0, len(snapshots), MOST):
-                await self._put_all(list(snapshots[first : first + MOST]))
-        except Unavailable:
-            self._owe(one.key for one in snapshots)
+        if len(snapshots) == 1:
+            await self._put(snapshots[0])
+            return
+        for first in range(0, len(snapshots), MOST):
+            await self._put_all(snapshots[first : first + MOST])
 
     def begin_put(self, snapshots: Sequence[Snapshot]) -> "asyncio.Future[None]":
-        """See the port."""
+        """See the port. For one snapshot there is no task."""
+        if len(snapshots) == 1:
+            return self._put.begin(snapshots[0])
         return asyncio.create_task(self.put(snapshots), name="redis-put")
 
     async def drop(self, keys: Collection[str]) -> None:
@@ -96,10 +95,14 @@ class RedisCache:
         values: Sequence[bytes | None] = await self._client.call("MGET", *(self._client.key(key) for key in keys))
         return values
 
-    async def _put_all(self, snapshots: list[Snapshot]) -> Sequence[None]:
+    async def _put_all(self, snapshots: Sequence[Snapshot]) -> Sequence[None]:
+        """Write them, or remember that they could not be."""
         keys = [self._client.key(one.key) for one in snapshots]
         arguments = [
             part for one in snapshots for part in (one.version, max(1, round(spread(one.ttl_s) * 1_000)), one.body)
         ]
-        await self._client.script("put", keys, arguments)
+        try:
+            await self._client.script("put", keys, arguments)
+        except Unavailable:
+            self._owe(one.key for one in snapshots)
         return [None] * len(snapshots)

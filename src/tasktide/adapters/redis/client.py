@@ -95,12 +95,16 @@ class Coalesced(Generic[T, R]):
 
     async def __call__(self, item: T) -> R:
         """The result for one item."""
+        return await self.begin(item)
+
+    def begin(self, item: T) -> "asyncio.Future[R]":
+        """What will have the result for one item."""
         loop = asyncio.get_running_loop()
         if not self._pending:
             loop.call_soon(self._flush)
         future: asyncio.Future[R] = loop.create_future()
         self._pending.append((item, future))
-        return await future
+        return future
 
     def _flush(self) -> None:
         pending, self._pending = self._pending, []
