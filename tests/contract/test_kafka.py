@@ -225,7 +225,7 @@ async def test_what_is_begun_is_on_the_log_when_its_future_says_so(log: KafkaLog
     assert log.backlog_now(TOPIC, "a") is None  # nobody has asked yet
     assert await log.backlog(TOPIC, "a") == 0
     async with asyncio.timeout(10):
-        await asyncio.gather(*(log.begin([one]) for one in records(1, 5)))
+        await asyncio.gather(*(log.begin([one]) for one in records(1, 5, "key")))
     known = log.backlog_now(TOPIC, "a")
     assert known is not None
     assert known >= 5
