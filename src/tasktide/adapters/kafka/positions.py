@@ -10,6 +10,8 @@ from tasktide.adapters.kafka.producer import ENGINE
 from tasktide.adapters.kafka.reader import group_id
 from tasktide.domain.errors import Unavailable
 
+CLOSE_S = 1.0
+
 
 class Positions:
     """What a group has committed of a topic. Its client never joins the group, and lives on a thread of its own.
@@ -37,8 +39,9 @@ class Positions:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._ask, partitions, timeout_s)
 
     async def close(self) -> None:
-        """Hang up, when what is under way is over."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._consumer.close)
+        """Hang up. A question that a broker does not answer is not waited for: nothing hangs on it."""
+        closing = asyncio.get_running_loop().run_in_executor(self._thread, self._consumer.close)
+        await asyncio.wait([closing], timeout=CLOSE_S)
         self._thread.shutdown(wait=False)
 
     def _ask(self, partitions: Sequence[int], timeout_s: float) -> dict[int, int]:
