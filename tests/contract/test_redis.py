@@ -1,6 +1,7 @@
 """What cache, limits, ids, sessions and push promise, on a real Redis; `flush` is what it forgets all by."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -300,3 +301,54 @@ async def test_while_redis_is_away_listeners_here_hear_and_are_told_to_ask(
             assert await listener.read() is None
     finally:
         await push.close()
+
+
+async def test_nobody_hears_a_message_before_the_word_that_one_before_it_was_lost(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who hears of the later one alone believes to have heard all up to it."""
+    one, two = RedisPush(client, MemoryPush()), RedisPush(client, MemoryPush())
+    try:
+        listener = await two.subscribe(["a"])
+        await settled(listener)
+        for number in range(1, 20, 2):
+            with monkeypatch.context() as patched:
+                patched.setattr(client, "_away_until", time.monotonic() + 60)
+                await one.publish([Message("a", b"lost", number)])
+            await one.publish([Message("a", b"heard", number + 1)])
+            async with asyncio.timeout(5):
+                assert await listener.read() is None
+    finally:
+        await one.close()
+        await two.close()
+
+
+async def test_nobody_hears_what_comes_while_redis_is_told_anew_who_listens(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_push, "LOOK_S", 0.02)
+    one, two = RedisPush(client, MemoryPush()), RedisPush(client, MemoryPush())
+    say = two._say_all
+
+    async def say_slowly(channels: list[str]) -> Sequence[None]:
+        said = await say(channels)
+        await asyncio.sleep(0.1)  # Redis knows, and we do not know yet that it does
+        return said
+
+    try:
+        listener = await two.subscribe(["a"])
+        await settled(listener)
+        monkeypatch.setattr(two, "_say_all", say_slowly)
+        for number in range(5):
+            await test_redis.flush(client)
+            async with asyncio.timeout(5):
+                while not await one.listening(["a"]):
+                    await one.publish([Message("a", b"lost", 10 * number + 1)])
+                await one.publish([Message("a", b"heard", 10 * number + 2)])
+                assert await listener.read() is None
+                while await one.listening(["a"]) and two._is_saying:
+                    await asyncio.sleep(0.01)
+            await settled(listener)
+    finally:
+        await one.close()
+        await two.close()

@@ -58,6 +58,10 @@ class RedisPush:
 
     Redis may lose everything at any moment: then whoever listens is told that something was lost, and asks the
     inbox. While it is away they are told so again and again, so that news still comes, by asking.
+
+    Whoever hears a message takes it that nothing before it is missing. So of what was lost they are told before they
+    get the next one: by the publisher, which says so before it publishes again, and by the gateway, which holds back
+    what comes while it says anew who listens here.
     """
 
     def __init__(self, client: Client, local: LocalPush) -> None:
@@ -69,7 +73,10 @@ class RedisPush:
         self._logger = structlog.get_logger(ENGINE)
         self._hearing = asyncio.Event()
         self._must_say = False  # who listens here is not known to Redis
-        self._has_failed = False  # something could not be published
+        self._is_saying = False  # it is being said; what comes meanwhile is held
+        self._held: list[Message] = []
+        # How often something could not be published, and how many of these times were made known.
+        self._failures = self._confessed = 0
         self._tasks = [
             asyncio.create_task(self._hear(), name="redis-push"),
             asyncio.create_task(self._stay(), name="redis-presence"),
@@ -82,13 +89,14 @@ class RedisPush:
             return
         await self._local.publish(messages)
         try:
+            await self._confess()
             for first in range(0, len(messages), MOST):
                 some = messages[first : first + MOST]
                 keys = [self._presence(one.channel) for one in some]
                 packed = [_pack(one) for one in some]
                 await self._client.script("publish", keys, [self._gateway, self._client.key("push:"), *packed])
         except Unavailable:
-            self._has_failed = True
+            self._failures += 1
 
     async def listening(self, channels: Collection[str]) -> frozenset[str]:
         """See the port; while Redis is away, those of this process."""
@@ -102,7 +110,7 @@ class RedisPush:
                     pipeline.exists(self._presence(channel))
                 present = await pipeline.execute()
         except (RedisError, OSError, TimeoutError):
-            self._has_failed = True
+            self._failures += 1
             return here
         return here | {channel for channel, count in zip(others, present, strict=True) if count}
 
@@ -141,6 +149,13 @@ class RedisPush:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._leaving, return_exceptions=True)
+
+    async def _confess(self) -> None:
+        """What this process could not publish, somebody elsewhere has missed: say so to all, once that is possible."""
+        failures = self._failures
+        if failures > self._confessed:
+            await self._client.call("PUBLISH", self._client.key(LOST), b"")
+            self._confessed = max(self._confessed, failures)
 
     def _presence(self, channel: str) -> str:
         return self._client.key(f"listening:{channel}")
@@ -181,12 +196,36 @@ class RedisPush:
                         elif message["type"] == "message" and message["channel"].decode().endswith(LOST):
                             self._local.lose_all()
                         elif message["type"] == "message":
-                            await self._local.publish(_unpack(message["data"]))
+                            await self._take(_unpack(message["data"]))
             except Exception as error:  # noqa: BLE001 - whatever it is, hearing must go on
                 if self._hearing.is_set():
                     self._logger.warning("push is away", reason=str(error))
                 self._hearing.clear()
             await asyncio.sleep(RETRY_S)
+
+    async def _take(self, messages: Sequence[Message]) -> None:
+        """Pass messages on, unless something before them may be missing."""
+        if self._is_saying:
+            self._held += messages
+        elif self._must_say:
+            self._local.lose_all()
+        else:
+            await self._local.publish(messages)
+
+    async def _say_again(self) -> None:
+        """Say who listens here; if Redis did not know, they have missed something until then."""
+        self._is_saying, must_say, self._must_say = True, self._must_say, False
+        try:
+            await self._say_all(list(self._here))
+        except BaseException:
+            self._must_say = self._must_say or must_say
+            raise
+        finally:
+            if must_say:
+                self._local.lose_all()
+            held, self._held = self._held, []
+            self._is_saying = False
+            await self._local.publish(held)
 
     async def _stay(self) -> None:
         """Say again and again who listens here, and notice when Redis has forgotten it."""
@@ -197,15 +236,10 @@ class RedisPush:
             rounds += 1
             try:
                 was_known = await self._client.call("SET", alive, 1, "EX", PRESENT_S, "GET")
-                must_say, self._must_say = self._must_say or was_known is None, False
-                if must_say or rounds % SAY_EVERY == 0:
-                    await self._say_all(list(self._here))
-                if must_say:
-                    self._local.lose_all()
-                if self._has_failed:
-                    # What this process could not publish, somebody elsewhere has missed.
-                    await self._client.call("PUBLISH", self._client.key(LOST), b"")
-                    self._has_failed = False
+                self._must_say = self._must_say or was_known is None
+                if self._must_say or rounds % SAY_EVERY == 0:
+                    await self._say_again()
+                await self._confess()
             except Exception as error:
                 if not isinstance(error, Unavailable):
                     self._logger.exception("presence")
