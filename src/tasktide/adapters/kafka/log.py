@@ -87,23 +87,21 @@ class KafkaLog:
 
     async def append(self, records: Sequence[Record]) -> None:
         """See the port."""
-        await self._appender.append(records)
-        self._appended(records)
+        if records:
+            await self.begin(records)
 
     def begin(self, records: Sequence[Record]) -> "asyncio.Future[None]":
         """See the port."""
         future = self._appender.begin(records)
 
         def ended(appended: "asyncio.Future[None]") -> None:
-            if appended.exception() is None:
-                self._appended(records)
+            if appended.cancelled() or appended.exception() is not None:
+                return
+            for (topic, _), backlog in self._backlogs.items():
+                backlog.records += sum(record.topic == topic for record in records)
 
         future.add_done_callback(ended)
         return future
-
-    def _appended(self, records: Sequence[Record]) -> None:
-        for (topic, _), backlog in self._backlogs.items():
-            backlog.records += sum(record.topic == topic for record in records)
 
     def reader(self, topic: str, group: str) -> KafkaReader:
         """See the port."""

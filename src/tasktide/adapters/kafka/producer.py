@@ -46,13 +46,8 @@ class Appender:
         self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
         self._thread.start()
 
-    async def append(self, records: Sequence[Record]) -> None:
-        """Return when all are acknowledged; Unavailable when one was not, though others may be on the log then."""
-        if records:
-            await self.begin(records)
-
     def begin(self, records: Sequence[Record]) -> "asyncio.Future[None]":
-        """As `append` of at least one record, begun now."""
+        """What tells when all are acknowledged; Unavailable when one was not, though others may be on the log then."""
         future: asyncio.Future[None] = self._loop.create_future()
         one = _Append(future, len(records))
 
