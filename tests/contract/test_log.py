@@ -7,7 +7,7 @@ import pytest
 
 from support.clock import FakeClock
 from support.engines import Engine, open_base, open_engine
-from tasktide.adapters.sqlite import log as sqlite_log
+from tasktide.adapters.sqlite import tail as sqlite_tail
 from tasktide.domain.times import later
 from tasktide.ports.log import Record
 
@@ -138,7 +138,7 @@ async def test_any_bytes_come_back_as_they_were(engine: Engine) -> None:
 
 
 async def test_a_reader_far_behind_reads_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_log, "TAIL_BYTES", 100)
+    monkeypatch.setattr(sqlite_tail, "TAIL_BYTES", 100)
     async with open_engine("sqlite-file", tmp_path) as engine:
         reader = engine.log.reader(TOPIC, "a")
         assert await reader.read(1, 0) == []

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
+from msgspec.structs import replace
 
 from support import make
 from support.engines import Engine, open_engine
@@ -129,8 +130,8 @@ async def test_alarms_ring_when_due_and_are_put_out_by_a_change(engine: Engine) 
     now = engine.clock.now()
     due, later_on = make.task(1), make.task(2)
     entries = [
-        make.entry(due)._replace(wake_at=now, remind_at=later(now, 5)),
-        make.entry(later_on)._replace(wake_at=later(now, 10)),
+        replace(make.entry(due), wake_at=now, remind_at=later(now, 5)),
+        replace(make.entry(later_on), wake_at=later(now, 10)),
     ]
     await engine.tasks.insert(entries)
     assert [(task.id, wake, remind) for task, wake, remind in await engine.tasks.alarms(now, 10)] == [(1, True, False)]

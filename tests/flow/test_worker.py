@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from support import make
 from support.engines import Engine
@@ -385,7 +386,7 @@ async def test_a_finished_job_is_not_due(engine: Engine) -> None:
         return payload
 
     job = make.task(1, handler="good", due_at=make.FAR)
-    await engine.tasks.insert([make.entry(job)._replace(remind_at=make.FAR)])
+    await engine.tasks.insert([replace(make.entry(job), remind_at=make.FAR)])
     async with running(engine, {"good": Handler(name="good", run=fine)}):
         work = Record(events.TASK_INPUT, "1", events.encode(events.work(job, make.NOW)))
         await engine.log.append([work])

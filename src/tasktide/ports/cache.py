@@ -4,7 +4,9 @@ import asyncio
 import secrets
 from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
 from random import Random
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from tasktide.domain.events import encode
 from tasktide.domain.ids import TaskId
@@ -22,7 +24,7 @@ V = TypeVar("V")
 _random = Random()  # noqa: S311 - nobody gains by guessing when something is forgotten
 
 
-class Snapshot(NamedTuple):
+class Snapshot(Struct, frozen=True, gc=False):
     """Something at a version, as JSON; an empty body says that it is gone. Kept for `ttl_s` at most, see `spread`."""
 
     key: str

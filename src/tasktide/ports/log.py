@@ -10,7 +10,7 @@ from tasktide.domain.events import encode
 from tasktide.domain.times import Timestamp
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """A record to append: `value` is one event as JSON; records of one `key` keep their order.
 
     `event` is what the value decodes to, when the writer has it at hand: a reader in the same process is spared
@@ -28,7 +28,7 @@ class Record(NamedTuple):
         return cls(topic, key, encode(event), event)
 
 
-class Stored(NamedTuple):
+class Stored(Struct, frozen=True, gc=False):
     """A record read back, at its position in the topic; `event` None: decode the value."""
 
     position: int

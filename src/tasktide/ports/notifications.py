@@ -1,14 +1,16 @@
 """The notification store: inboxes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import Kind, Notification
 from tasktide.domain.times import Timestamp
 
 
-class NewNotification(NamedTuple):
+class NewNotification(Struct, frozen=True, gc=False):
     """A notification that has no number yet; (user, event) is its natural key."""
 
     user_id: UserId

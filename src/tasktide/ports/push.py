@@ -1,10 +1,12 @@
 """Push: short messages to whoever listens right now."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 
-class Message(NamedTuple):
+class Message(Struct, frozen=True, gc=False, array_like=True):
     """A message on a channel such as `user:7`; `cursor` orders the messages of one channel (0: unordered)."""
 
     channel: str

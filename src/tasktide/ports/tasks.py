@@ -13,7 +13,7 @@ from tasktide.domain.times import Timestamp
 from tasktide.ports.log import Record
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """A task to insert with its first event, and whatever else must be said with it."""
 
     task: Task

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from tasktide.domain import events, times
 from tasktide.domain.errors import Unauthenticated, Unavailable, invalid
@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_word = msgspec.json.Decoder(tuple[UserId, str]).decode
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True, gc=False):
     """One notification as JSON, and the cursor behind it."""
 
     cursor: NotificationId

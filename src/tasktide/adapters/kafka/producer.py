@@ -60,8 +60,9 @@ class Appender:
 
         produce = self._producer.produce
         try:
-            for topic, key, value, _ in records:
-                produce(self._prefix + topic, value, key.encode(), on_delivery=delivered)
+            for record in records:
+                topic = self._prefix + record.topic
+                produce(topic, record.value, record.key.encode(), on_delivery=delivered)
         except (BufferError, KafkaException) as error:
             raise Unavailable(ENGINE, f"The log cannot take more at present: {error}.") from error
         return future  # the client reports every record within its delivery timeout, whatever the broker does

@@ -44,12 +44,14 @@ class MemoryCache:
         """See the port."""
         now = self._clock.monotonic()
         for snapshot in snapshots:
-            known = self._entries.get(snapshot.key)
-            if known is not None and known[0] > snapshot.version and known[1] > now:
-                continue
-            self._forget(snapshot.key)
-            self._entries[snapshot.key] = (snapshot.version, now + spread(snapshot.ttl_s), snapshot.body)
-            self._bytes += len(snapshot.body)
+            key, version, body = snapshot.key, snapshot.version, snapshot.body
+            known = self._entries.get(key)
+            if known is not None:
+                if known[0] > version and known[1] > now:
+                    continue
+                self._forget(key)
+            self._entries[key] = (version, now + spread(snapshot.ttl_s), body)
+            self._bytes += len(body)
         while len(self._entries) > self._most or self._bytes > self._most_bytes:
             self._forget(next(iter(self._entries)))
 

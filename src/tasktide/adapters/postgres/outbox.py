@@ -21,7 +21,7 @@ _unpack = msgspec.msgpack.Decoder(list[tuple[str, str, bytes]]).decode
 
 def packed(records: Sequence[Record]) -> bytes:
     """Records as a row of the outbox holds them."""
-    return _pack([(topic, key, value) for topic, key, value, _ in records])
+    return _pack([(one.topic, one.key, one.value) for one in records])
 
 
 class PostgresOutbox:

@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
 from tasktide import resources
 from tasktide.adapters.sqlite.database import ENGINE, WAITING, Database, Transaction, settle
+from tasktide.adapters.sqlite.tail import Tail, bytes_of
 from tasktide.domain import times
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import READERS, TASK_INGESTED
@@ -19,8 +19,6 @@ from tasktide.ports.log import Lag, Record, Stored
 
 SQL = resources.statements(__package__, "log")
 
-# What readers near the end get from memory instead of the file: bytes of values per topic.
-TAIL_BYTES = 16 * 1024 * 1024
 # Bytes of values in one row, unless a single append has more.
 ROW_BYTES = 4 * 1024 * 1024
 # A batch costs about a millisecond whatever its size: single submits 5,300/s without a pause, 5,900/s with it.
@@ -31,76 +29,6 @@ _unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
 _Waiting = tuple[Sequence[Record], "asyncio.Future[None]"]
-
-
-class Chunk(NamedTuple):
-    """Records that were committed together, the offset of the first of them, and the bytes of their values."""
-
-    first: int
-    records: Sequence[Record]
-    size: int
-
-    @property
-    def last(self) -> int:
-        """The offset of the last record."""
-        return self.first + len(self.records) - 1
-
-
-class Tail:
-    """The newest records of one topic, without a hole, for the readers of this process.
-
-    `end` is where the topic ends, once that `is_known`.
-    """
-
-    def __init__(self) -> None:
-        self.end = 0
-        self.is_known = False
-        self._chunks: deque[Chunk] = deque()
-        self._bytes = 0
-
-    def extend(self, first: int, records: Sequence[Record]) -> None:
-        """Take in what was committed; a hole (another process appended) empties the tail first."""
-        if first != self.end + 1:
-            self.clear()
-        size = sum(len(record.value) for record in records)
-        self._chunks.append(Chunk(first, records, size))
-        self._bytes += size
-        self.learn(first + len(records) - 1)
-        while self._bytes > TAIL_BYTES:
-            self._forget_first()
-
-    def learn(self, end: int) -> None:
-        """Where the topic ends."""
-        self.end, self.is_known = end, True
-
-    def read(self, offset: int, limit: int) -> list[Stored]:
-        """The records from an offset on, at most `limit`; none when that offset is not here."""
-        found: list[Stored] = []
-        for chunk in self._chunks:
-            if chunk.last < offset:
-                continue
-            if chunk.first > offset:
-                break
-            skipped = offset - chunk.first
-            some = chunk.records[skipped : skipped + limit - len(found)]
-            found += [Stored(offset + i, key, value, event) for i, (_, key, value, event) in enumerate(some)]
-            offset += len(some)
-            if len(found) == limit:
-                break
-        return found
-
-    def forget_before(self, offset: int) -> None:
-        """Let go of what every reader has passed."""
-        while self._chunks and self._chunks[0].last < offset:
-            self._forget_first()
-
-    def clear(self) -> None:
-        """Forget all records."""
-        self._chunks.clear()
-        self._bytes = 0
-
-    def _forget_first(self) -> None:
-        self._bytes -= self._chunks.popleft().size
 
 
 class SqliteLog:
@@ -150,7 +78,7 @@ class SqliteLog:
         for record in records:
             by_topic[record.topic].append(record)
         for topic, batch in by_topic.items():
-            body = _pack([(key, value) for _, key, value, _ in batch])
+            body = _pack([(one.key, one.value) for one in batch])
             first = self._append(transaction, topic, len(batch), body)
             transaction.after_commit(self._announcer(topic, first, batch))
 
@@ -363,7 +291,7 @@ def _of_a_row(waiting: list[_Waiting]) -> list[_Waiting]:
     """The first of the appends that wait, as many as one row should hold; at least one."""
     size = 0
     for index, (records, _) in enumerate(waiting):
-        size += sum(len(record.value) for record in records)
+        size += bytes_of(records)
         if index and size > ROW_BYTES:
             return waiting[:index]
     return waiting

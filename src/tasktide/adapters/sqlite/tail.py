@@ -1,0 +1,85 @@
+"""The end of a topic in memory: what readers near it are given instead of the file."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tasktide.ports.log import Record, Stored
+
+# Bytes of values kept per topic.
+TAIL_BYTES = 16 * 1024 * 1024
+
+
+class Chunk(NamedTuple):
+    """Records that were committed together, the offset of the first of them, and the bytes of their values."""
+
+    first: int
+    records: Sequence[Record]
+    size: int
+
+    @property
+    def last(self) -> int:
+        """The offset of the last record."""
+        return self.first + len(self.records) - 1
+
+
+class Tail:
+    """The newest records of one topic, without a hole, for the readers of this process.
+
+    `end` is where the topic ends, once that `is_known`.
+    """
+
+    def __init__(self) -> None:
+        self.end = 0
+        self.is_known = False
+        self._chunks: deque[Chunk] = deque()
+        self._bytes = 0
+
+    def extend(self, first: int, records: Sequence[Record]) -> None:
+        """Take in what was committed; a hole (another process appended) empties the tail first."""
+        if first != self.end + 1:
+            self.clear()
+        size = bytes_of(records)
+        self._chunks.append(Chunk(first, records, size))
+        self._bytes += size
+        self.learn(first + len(records) - 1)
+        while self._bytes > TAIL_BYTES:
+            self._forget_first()
+
+    def learn(self, end: int) -> None:
+        """Where the topic ends."""
+        self.end, self.is_known = end, True
+
+    def read(self, offset: int, limit: int) -> list[Stored]:
+        """The records from an offset on, at most `limit`; none when that offset is not here."""
+        found: list[Stored] = []
+        for chunk in self._chunks:
+            if chunk.last < offset:
+                continue
+            if chunk.first > offset:
+                break
+            skipped = offset - chunk.first
+            some = chunk.records[skipped : skipped + limit - len(found)]
+            found += [Stored(offset + i, one.key, one.value, one.event) for i, one in enumerate(some)]
+            offset += len(some)
+            if len(found) == limit:
+                break
+        return found
+
+    def forget_before(self, offset: int) -> None:
+        """Let go of what every reader has passed."""
+        while self._chunks and self._chunks[0].last < offset:
+            self._forget_first()
+
+    def clear(self) -> None:
+        """Forget all records."""
+        self._chunks.clear()
+        self._bytes = 0
+
+    def _forget_first(self) -> None:
+        self._bytes -= self._chunks.popleft().size
+
+
+def bytes_of(records: Sequence[Record]) -> int:
+    """How large the values of records are together."""
+    return sum(len(record.value) for record in records)
