@@ -250,6 +250,7 @@ async def test_push_reaches_listeners_of_every_process_in_order(client: Client) 
     one, two = RedisPush(client, MemoryPush()), RedisPush(client, MemoryPush())
     try:
         here, there = await one.subscribe(["a"]), await two.subscribe(["a", "b"])
+        await asyncio.gather(*(push.publish([Message("nobody", b"")]) for push in (one, two)))
         await asyncio.gather(settled(here), settled(there))
         messages = [Message("a", b"x", 1), Message("b", b"y", 2), Message("c", b"z", 3), Message("a", b"\xff", 4)]
         await one.publish(messages)
@@ -321,6 +322,28 @@ async def test_nobody_hears_a_message_before_the_word_that_one_before_it_was_los
     finally:
         await one.close()
         await two.close()
+
+
+async def test_who_takes_over_from_a_killed_publisher_says_first_what_that_one_may_have_lost(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = RedisPush(client, MemoryPush())
+    publishers = [RedisPush(client, MemoryPush())]
+    try:
+        listener = await two.subscribe(["a"])
+        await publishers[0].publish([Message("nobody", b"")])
+        await settled(listener)
+        with monkeypatch.context() as patched:
+            patched.setattr(client, "_away_until", time.monotonic() + 60)
+            await publishers[0].publish([Message("a", b"lost", 1)])
+            await publishers[0].close()  # and says nothing more, as if it had been killed
+        publishers.append(RedisPush(client, MemoryPush()))
+        await publishers[1].publish([Message("a", b"heard", 2)])
+        async with asyncio.timeout(5):
+            assert await listener.read() is None
+    finally:
+        for push in (two, *publishers):
+            await push.close()
 
 
 async def test_nobody_hears_what_comes_while_redis_is_told_anew_who_listens(

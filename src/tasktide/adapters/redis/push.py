@@ -75,8 +75,9 @@ class RedisPush:
         self._must_say = False  # who listens here is not known to Redis
         self._is_saying = False  # it is being said; what comes meanwhile is held
         self._held: list[Message] = []
-        # How often something could not be published, and how many of these times were made known.
-        self._failures = self._confessed = 0
+        # How often something could not be published, and how many of these times were made known. The first stands for
+        # a process before this one, which may have been killed between the two.
+        self._failures, self._confessed = 1, 0
         self._tasks = [
             asyncio.create_task(self._hear(), name="redis-push"),
             asyncio.create_task(self._stay(), name="redis-presence"),
