@@ -75,6 +75,8 @@ def test_pages_are_guarded_and_not_counted(anonymous: httpx.Client, admin: Perso
         assert answer.status_code == 307
     policy = answer.headers["content-security-policy"]
     assert "script-src 'self';" in policy
-    assert anonymous.post("/app/board").status_code == 405
+    refused = anonymous.post("/app/board")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert refused.json()["code"] == "method_not_allowed"
     assert anonymous.get("/app/nope.js").json()["code"] == "not_found"
     assert anonymous.get("/tasks").status_code == 401, "the API is where it was"

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from tasktide.domain.errors import NotFound
 from tasktide.interfaces.protocol import App, Receive, Scope, Send
+from tasktide.interfaces.status import HttpError
 
 HOME = "/app/"
 GRAPHIQL = "graphiql"
@@ -61,7 +62,7 @@ class Pages:
 
     async def _answer(self, scope: Scope) -> Any:
         if scope["method"] != "GET":
-            return Response(status_code=405, headers={"allow": "GET, HEAD"})
+            raise HttpError(405, "Pages are read, with GET or HEAD.", {"allow": "GET, HEAD"})
         if not scope["path"].startswith(HOME):
             return RedirectResponse(HOME, headers={"cache-control": "no-cache"})
         if not (self._folder / "index.html").is_file():
@@ -83,8 +84,7 @@ class _Found:
             await self._app(below, receive, send)
         except HTTPException as error:
             if error.status_code != HTTPStatus.NOT_FOUND:
-                await Response(error.detail, status_code=error.status_code)(scope, receive, send)
-                return
+                raise HttpError(error.status_code, error.detail) from None
             raise NotFound("There is no such file.") from None
 
 
