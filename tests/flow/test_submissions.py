@@ -10,7 +10,7 @@ import pytest
 from support import make
 from support.engines import Engine
 from tasktide.domain import events
-from tasktide.domain.errors import Unavailable
+from tasktide.domain.errors import Invalid, Unavailable
 from tasktide.domain.fields import NewTask, TaskLimits
 from tasktide.domain.ids import TaskId
 from tasktide.domain.tasks import Task
@@ -79,6 +79,20 @@ class Failing:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.get_loop().call_later(0.01, future.set_exception, Unavailable("log", "It is away."))
         return future
+
+
+async def test_what_is_wrong_is_said_at_once_even_while_the_log_takes_nothing(engine: Engine) -> None:
+    desk = submissions(engine, backlog_limit=2)
+    right, wrong = NewTask(title="right"), NewTask(title="", performer_id=7)
+    await desk.submit_many(make.ADMIN, [right] * 3)
+    with pytest.raises(Unavailable):
+        await desk.submit(make.ADMIN, right)
+    with pytest.raises(Invalid) as one:
+        await desk.submit(make.ADMIN, wrong)
+    with pytest.raises(Invalid) as many:
+        await desk.submit_many(make.ADMIN, [right, wrong])
+    assert [error.field for error in one.value.errors] == ["title"]
+    assert [error.field for error in many.value.errors] == ["[1].title"]
 
 
 async def test_what_the_log_did_not_take_is_told_and_forgotten(engine: Engine) -> None:

@@ -80,11 +80,11 @@ class Submissions:
         self, actor: Actor, draft: NewTask, *, traceparent: str | None = None, reserved: Reserved | None = None
     ) -> Task:
         """Accept a task: it is durable and readable when it returns. Otherwise as `submit_many`."""
+        values = self._check_one(actor, draft)
+        errors = await self._references.check([(None, values)])
+        if errors:
+            raise Invalid(errors)
         async with self._room.enter(1):
-            values = self._check_one(actor, draft)
-            errors = await self._references.check([(None, values)])
-            if errors:
-                raise Invalid(errors)
             [task] = await self._accept(actor, [values], traceparent, reserved)
             return task
 
@@ -145,21 +145,21 @@ class Submissions:
         Invalid lists the wrong fields of all of them, each with its index. Unavailable when the store is too
         far behind the log, or the log cannot take more; while it is behind, submissions are held back a moment.
         """
+        errors = list(faults)
+        checked: list[tuple[int, dict[str, Any]]] = []
+        for index, draft in enumerate(drafts):
+            if index and index % TURN == 0:
+                await asyncio.sleep(0)
+            try:
+                if draft is not None:
+                    checked.append((index, self._check_one(actor, draft)))
+            except Invalid as wrong:
+                errors += [FieldError(f"[{index}].{error.field}", error.message) for error in wrong.errors]
+        errors += await self._references.check(checked)
+        if errors:
+            errors.sort(key=lambda error: int(error.field[1 : error.field.index("]")]))
+            raise Invalid(errors[:MOST_ERRORS])
         async with self._room.enter(len(drafts)):
-            errors = list(faults)
-            checked: list[tuple[int, dict[str, Any]]] = []
-            for index, draft in enumerate(drafts):
-                if index and index % TURN == 0:
-                    await asyncio.sleep(0)
-                try:
-                    if draft is not None:
-                        checked.append((index, self._check_one(actor, draft)))
-                except Invalid as wrong:
-                    errors += [FieldError(f"[{index}].{error.field}", error.message) for error in wrong.errors]
-            errors += await self._references.check(checked)
-            if errors:
-                errors.sort(key=lambda error: int(error.field[1 : error.field.index("]")]))
-                raise Invalid(errors[:MOST_ERRORS])
             return await self._accept(actor, [values for _, values in checked], traceparent, reserved)
 
     async def _accept(
