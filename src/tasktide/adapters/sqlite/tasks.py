@@ -133,8 +133,8 @@ class SqliteTasks:
                 transaction.execute(SQL[statement], (rows.gone,))
             transaction.execute(SQL["bury"], (rows.gone, self._clock.now()))
         transaction.rows(SQL["insert_history"], rows.history)
-        for total in rows.totals:
-            transaction.execute(SQL["add_total"], total)
+        if rows.totals is not None:
+            transaction.execute(SQL["add_totals"], rows.totals)
         self._log.write(transaction, rows.records)
 
 
@@ -145,7 +145,7 @@ class _Rows(NamedTuple):
     links: dict[str, tuple[str, list[tuple[Any, TaskId, int]]]]
     gone: str | None
     history: list[tuple[TaskId, int, str]]
-    totals: list[tuple[str, int]]
+    totals: tuple[int, int] | None
     records: list[Record]
 
 
@@ -171,15 +171,15 @@ def _rows(changes: Sequence[Change]) -> _Rows:
     )
 
 
-def _totals(done: Sequence[Task]) -> list[tuple[str, int]]:
+def _totals(done: Sequence[Task]) -> tuple[int, int] | None:
     if not done:
-        return []
+        return None
     ran_ms = sum(
         times.epoch_ms(task.finished_at) - times.epoch_ms(task.started_at)
         for task in done
         if task.finished_at and task.started_at
     )
-    return [("done", len(done)), ("processing_ms", max(0, ran_ms))]
+    return len(done), max(0, ran_ms)
 
 
 def _finishes(change: Change) -> bool:
