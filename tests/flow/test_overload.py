@@ -2,14 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from support import make
 from support.engines import Engine
 from support.pipelines import BACKLOG_LIMIT, CASES, notifications
+from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
 from tasktide.ports.backpressure import Backpressure
+from tasktide.ports.log import Record, Stored
+from tasktide.usecases import notifications as usecase
 from tasktide.usecases.notifications import DirectMessage
 
 [INBOX] = [case for case in CASES if case.name == "inbox"]
@@ -35,6 +40,36 @@ async def test_notifications_beyond_the_backlog_are_refused_until_it_is_stored(e
     assert page.unread_count == accepted + 1
 
 
+async def test_what_events_for_many_people_come_to_is_appended_in_parts(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole batch of them could be more than the log takes at once, and would be so again at each new try."""
+    monkeypatch.setattr(usecase, "MOST_PLANS", 20)
+    parts: list[int] = []
+    append = engine.log.append
+
+    async def counted(records: Sequence[Record]) -> None:
+        parts.append(len(records))
+        await append(records)
+
+    monkeypatch.setattr(engine.log, "append", counted)
+    tasks = [make.task(number, observer_ids=tuple(range(100, 107))) for number in range(1, 11)]
+    await notifications(engine).fan_out([make.entry(task).event for task in tasks])
+    reader = engine.log.reader(INBOX.topic, "others")
+    stored = await reader.read(1_000, 1)
+    while more := await reader.read(1_000, 0.2):
+        stored = [*stored, *more]
+    planned = [(plan.data.task_id, plan.data.user_id) for plan in (_event(INBOX.topic, one) for one in stored)]
+    assert len(planned) == len(set(planned)) == sum(parts)
+    assert {user_id for _, user_id in planned} >= set(range(100, 107))
+    assert max(parts) < 20 + 10, "a part ends with the event that fills it"
+    assert len(parts) > 2
+
+
+def _event(topic: str, record: Stored) -> Any:
+    return record.event or events.decode(topic, record.value)
+
+
 class Slow:
     """A log of which only this is asked: how far a group is behind that commits so many records a second."""
 
@@ -48,6 +83,9 @@ class Slow:
         if self.is_away:
             raise Unavailable("log", "It is away.")
         return self._behind - await self.committed(topic, group)
+
+    def backlog_now(self, _topic: str, _group: str) -> int | None:
+        return None  # it has to be asked
 
     async def committed(self, topic: str, group: str) -> int:
         assert (topic, group) == ("topic", "group")
@@ -139,6 +177,9 @@ class Further:
 
     async def backlog(self, topic: str, group: str) -> int:
         return await self._by_topic[topic].backlog("topic", group)
+
+    def backlog_now(self, _topic: str, _group: str) -> int | None:
+        return None
 
     async def committed(self, topic: str, group: str) -> int:
         return await self._by_topic[topic].committed("topic", group)

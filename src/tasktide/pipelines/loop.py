@@ -12,7 +12,6 @@ from tasktide.ports.letters import Letters
 from tasktide.ports.log import Log, Stored
 from tasktide.ports.metrics import Metrics
 
-BATCH = 1_000
 # Under load a pipeline waits a moment for a larger batch, as long as its reader says: when a batch holds what so many
 # records a second would bring in that time. Fewer go through at once, and full batches follow each other.
 LINGER_RATE, LINGER_TO = 1_100, 300
@@ -37,11 +36,11 @@ class Pipeline(Consumer):
         letters: Letters,
         clock: Clock,
         metrics: Metrics,
-        batch: int = BATCH,
+        batch: int | None = None,
     ) -> None:
         super().__init__(name=name, topic=topic, log=log, letters=letters, clock=clock, metrics=metrics)
         self._handle = handle
-        self._batch = batch
+        self._batch = batch or self.reader.most
 
     async def work(self) -> None:
         """Batches until asked to stop; the batch under way is finished first.

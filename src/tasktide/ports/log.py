@@ -49,6 +49,8 @@ class Reader(Protocol):
 
     # What a batch costs beside its records makes it worth waiting so long for a larger one, when there is much to do.
     linger_s: float
+    # How many records a batch holds at most, for the same reason.
+    most: int
 
     async def read(self, limit: int, wait_s: float) -> Sequence[Stored]:
         """The next records in order, at most `limit`; empty when none came within `wait_s` seconds.
@@ -92,11 +94,11 @@ class Log(Protocol):
         ...
 
     async def backlog(self, topic: str, group: str) -> int:
-        """How many records of the topic the group has not committed; cheap enough to ask on every request."""
+        """How many records of the topic the group has not committed, or a few more; cheap enough to ask every time."""
         ...
 
     def backlog_now(self, topic: str, group: str) -> int | None:
-        """As `backlog`, as far as it is known without asking anybody."""
+        """About as many as `backlog`, as far as that is known without asking anybody; None when it is not."""
         ...
 
     async def committed(self, topic: str, group: str) -> int:

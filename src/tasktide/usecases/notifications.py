@@ -36,6 +36,8 @@ PREFERENCES_TTL_S = 60.0
 INBOX = "inbox"
 # Records made before the event loop gets a turn.
 TURN = 500
+# Plans in one append: bounds what a batch of events for many people takes in memory, and of the log's room.
+MOST_PLANS = 5_000
 
 
 class DirectMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,8 +86,13 @@ class Notifications:
     async def fan_out(self, told: Sequence[TaskEvent]) -> None:
         """Append one planned notification for each person concerned by each event."""
         now = self._clock.now()
-        plans = [(plan, event.actor) for event in told for plan in audience.plan(event)]
-        await self._log.append([_record(events.planned(plan, actor, now)) for plan, actor in plans])
+        records: list[Record] = []
+        for event in told:
+            records += [_record(events.planned(plan, event.actor, now)) for plan in audience.plan(event)]
+            if len(records) >= MOST_PLANS:  # an event may concern a hundred people
+                await self._log.append(records)
+                records = []
+        await self._log.append(records)
 
     async def reserve(self, count: int) -> int:
         """The first of `count` message ids for a request that may have to be repeated."""

@@ -23,6 +23,8 @@ SQL = resources.statements(__package__, "log")
 ROW_BYTES = 4 * 1024 * 1024
 # A batch costs about a millisecond whatever its size: single submits 5,300/s without a pause, 5,900/s with it.
 LINGER_S = 0.015
+# More at once would keep the event loop, which serves requests beside it, for longer.
+MOST = 1_000
 _MUST_READ = msgspec.json.encode([(topic, one) for topic, groups in READERS.items() for one in groups]).decode()
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
@@ -201,7 +203,7 @@ class SqliteLog:
 class SqliteReader:
     """`ports.log.Reader`: from memory near the end, from the file when behind."""
 
-    linger_s = LINGER_S
+    linger_s, most = LINGER_S, MOST
 
     def __init__(self, log: SqliteLog, database: Database, clock: Clock, topic: str, group: str) -> None:
         self._log = log
