@@ -9,6 +9,7 @@ import pytest
 
 from support import stack
 from tasktide.adapters.kafka import reader as kafka_reader
+from tasktide.adapters.kafka.backlog import Backlog
 from tasktide.adapters.kafka.evidence import KafkaEvidence
 from tasktide.adapters.kafka.log import KafkaLog
 from tasktide.adapters.kafka.reader import KafkaReader
@@ -230,3 +231,20 @@ async def test_what_is_begun_is_on_the_log_when_its_future_says_so(log: KafkaLog
     assert known is not None
     assert known >= 5
     assert [one.value for one in await read(reader, 5)] == [b"%d" % n for n in range(1, 6)]
+
+
+def test_between_two_looks_a_group_is_taken_to_go_on_at_its_pace() -> None:
+    backlog = Backlog()
+    backlog.appended(10)
+    assert backlog.estimate(0.0) == 10, "nobody has looked"
+    backlog.looked(100, 1_000, 1.0)
+    backlog.appended(50)
+    assert backlog.estimate(9.0) == 150, "one look shows no pace"
+    backlog.looked(900, 2_000, 2.0)  # a thousand in a second
+    backlog.appended(50)
+    assert [backlog.estimate(at_s) for at_s in (2.0, 2.1, 2.5, 99.0)] == [950, 850, 450, 450]
+    assert backlog.records == 950, "what is not known to be done counts where one more matters"
+    backlog.looked(700, 2_000, 2.5)  # nothing in half a second: half the pace
+    assert backlog.estimate(2.6) == 650
+    backlog.looked(0, 1_500, 4.0)  # the topic was made anew
+    assert backlog.estimate(4.5) == 0

@@ -59,7 +59,7 @@ class Backpressure:
                 self._watch = asyncio.create_task(self._until_relieved(), name="backpressure")
             await asyncio.wait([self._watch])
         topic, group = self._ways[0]
-        if await self._behind(self._ways[0]) > self._limit:
+        if self._with_entering(self._ways[0], await self._log.backlog(topic, group)) > self._limit:
             raise Unavailable(group, f"{topic} grows faster than {group} can follow; try again in a moment.")
         self.entered(records)
         try:
@@ -93,7 +93,8 @@ class Backpressure:
         return await self._behind(way) > self._held_from
 
     async def _behind(self, way: Way) -> int:
-        return self._with_entering(way, await self._log.backlog(*way))
+        about = self._log.backlog_now(*way)
+        return self._with_entering(way, await self._log.backlog(*way) if about is None else about)
 
     def _with_entering(self, way: Way, behind: int) -> int:
         return behind + self._entering if way == self._ways[0] else behind

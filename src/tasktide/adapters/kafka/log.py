@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
+from tasktide.adapters.kafka.backlog import Backlog
 from tasktide.adapters.kafka.positions import Positions
 from tasktide.adapters.kafka.producer import ENGINE, Appender
 from tasktide.adapters.kafka.reader import KafkaReader
@@ -28,17 +29,6 @@ LOOK_S = 0.02
 REFRESH_S = 0.2
 # A backlog nobody has asked for in so long is not looked at any more.
 WANTED_S = 10.0
-
-
-class _Backlog:
-    """How far a group is behind, as of a moment ago, and what was appended here since."""
-
-    def __init__(self) -> None:
-        self.records = 0
-        self.committed = 0
-        self.asked_at = 0.0
-        self.known = asyncio.Event()
-        self.failure: Unavailable | None = None
 
 
 class KafkaLog:
@@ -61,7 +51,7 @@ class KafkaLog:
         self._readers: list[KafkaReader] = []
         self._counts: dict[str, int] = {}
         self._positions: dict[tuple[str, str], Positions] = {}
-        self._backlogs: dict[tuple[str, str], _Backlog] = {}
+        self._backlogs: dict[tuple[str, str], Backlog] = {}
         self._watchers: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def make_topics(self) -> None:
@@ -98,7 +88,7 @@ class KafkaLog:
             if appended.cancelled() or appended.exception() is not None:
                 return
             for (topic, _), backlog in self._backlogs.items():
-                backlog.records += sum(record.topic == topic for record in records)
+                backlog.appended(sum(record.topic == topic for record in records))
 
         future.add_done_callback(ended)
         return future
@@ -129,15 +119,15 @@ class KafkaLog:
         if found is None or not found.known.is_set() or found.failure is not None:
             return None
         found.asked_at = time.monotonic()
-        return found.records
+        return found.estimate(found.asked_at)
 
     async def committed(self, topic: str, group: str) -> int:
         """See the port; as of a moment ago."""
         return (await self._asked_for(topic, group)).committed
 
-    async def _asked_for(self, topic: str, group: str) -> _Backlog:
+    async def _asked_for(self, topic: str, group: str) -> Backlog:
         key = topic, group
-        found = self._backlogs.setdefault(key, _Backlog())
+        found = self._backlogs.setdefault(key, Backlog())
         found.asked_at = time.monotonic()
         if key not in self._watchers:
             self._watchers[key] = asyncio.create_task(self._watch(topic, group, found), name="kafka-backlog")
@@ -186,14 +176,14 @@ class KafkaLog:
         """Return when every partition has a leader: one that was just made has none for a moment."""
         await patiently(lambda: self._offsets(topic, LATEST), ASK_S)
 
-    async def _watch(self, topic: str, group: str, found: _Backlog) -> None:
+    async def _watch(self, topic: str, group: str, found: Backlog) -> None:
         try:
             while time.monotonic() - found.asked_at < WANTED_S:
                 try:
                     ends = await self._offsets(topic, LATEST)
-                    found.records = await self._behind(topic, group, ends)
+                    records = await self._behind(topic, group, ends)
                     # What there is but for what is not committed.
-                    found.committed = sum(ends.values()) - found.records
+                    found.looked(records, sum(ends.values()) - records, time.monotonic())
                     found.failure = None
                 except Unavailable as away:
                     found.failure = away
