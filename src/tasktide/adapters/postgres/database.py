@@ -43,23 +43,29 @@ class Connection:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
+        self._timeout_s: float | None = None
+
+    async def allow(self, seconds: float) -> None:
+        """Let the statements of this transaction take so long, not `STATEMENT_S`."""
+        self._timeout_s = seconds
+        await self._raw.execute(f"SET LOCAL statement_timeout = {round(seconds * 1_000)}")
 
     async def fetch(self, sql: str, *arguments: Any) -> Sequence[Any]:
         """All rows."""
-        rows: Sequence[Any] = await self._raw.fetch(sql, *arguments)
+        rows: Sequence[Any] = await self._raw.fetch(sql, *arguments, timeout=self._timeout_s)
         return rows
 
     async def value(self, sql: str, *arguments: Any) -> Any:
         """The first column of the first row, None without rows."""
-        return await self._raw.fetchval(sql, *arguments)
+        return await self._raw.fetchval(sql, *arguments, timeout=self._timeout_s)
 
     async def execute(self, sql: str, *arguments: Any) -> int:
         """Run one statement; how many rows it touched."""
-        return _rows(await self._raw.execute(sql, *arguments))
+        return _rows(await self._raw.execute(sql, *arguments, timeout=self._timeout_s))
 
     async def script(self, sql: str) -> None:
         """Run many statements without arguments."""
-        await self._raw.execute(sql)
+        await self._raw.execute(sql, timeout=self._timeout_s)
 
 
 class Database:

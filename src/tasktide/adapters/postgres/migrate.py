@@ -8,6 +8,8 @@ USERS = "users"
 SHARD = "shard"
 # A number of our own for `pg_advisory_xact_lock`: other programs may use the same database.
 _LOCK = 7_245_913
+# How long a step may take on much data, or another process with it.
+PATIENCE_S = 3_600.0
 _PREPARE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (kind text NOT NULL, number integer NOT NULL, PRIMARY KEY (kind, number))
 """
@@ -22,6 +24,7 @@ async def migrate(database: Database, kind: str) -> list[int]:
     shipped = resources.migrations(__package__, f"migrations/{kind}")
     applied: list[int] = []
     async with database.transaction() as connection:
+        await connection.allow(PATIENCE_S)
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         await connection.execute(_PREPARE)
         version = await _version(connection, kind)

@@ -22,6 +22,7 @@ def migrations(scripts_of: str = MAIN) -> list[tuple[int, str]]:
 def migrate(connection: sqlite3.Connection, scripts_of: str = MAIN) -> list[int]:
     """Bring the schema up to date and return the numbers applied; `PRAGMA user_version` holds the last one."""
     shipped = migrations(scripts_of)
+    connection.execute("PRAGMA temp_store = DEFAULT")  # an index over much data is sorted in a file, not in memory
     if version(connection) > shipped[-1][0]:
         known = f"schema {version(connection)}, this one knows {shipped[-1][0]}"
         raise SchemaTooNew(f"the data was written by a newer Tasktide ({known})")
