@@ -250,7 +250,7 @@ async def test_push_reaches_listeners_of_every_process_in_order(client: Client) 
     one, two = RedisPush(client, MemoryPush()), RedisPush(client, MemoryPush())
     try:
         here, there = await one.subscribe(["a"]), await two.subscribe(["a", "b"])
-        await asyncio.gather(*(push.publish([Message("nobody", b"")]) for push in (one, two)))
+        await asyncio.gather(*(push.publish([Message("nobody", b"", 1)]) for push in (one, two)))
         await asyncio.gather(settled(here), settled(there))
         messages = [Message("a", b"x", 1), Message("b", b"y", 2), Message("c", b"z", 3), Message("a", b"\xff", 4)]
         await one.publish(messages)
@@ -331,7 +331,7 @@ async def test_who_takes_over_from_a_killed_publisher_says_first_what_that_one_m
     publishers = [RedisPush(client, MemoryPush())]
     try:
         listener = await two.subscribe(["a"])
-        await publishers[0].publish([Message("nobody", b"")])
+        await publishers[0].publish([Message("nobody", b"", 1)])
         await settled(listener)
         with monkeypatch.context() as patched:
             patched.setattr(client, "_away_until", time.monotonic() + 60)

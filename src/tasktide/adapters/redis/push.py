@@ -75,9 +75,9 @@ class RedisPush:
         self._must_say = False  # who listens here is not known to Redis
         self._is_saying = False  # it is being said; what comes meanwhile is held
         self._held: list[Message] = []
-        # How often something could not be published, and how many of these times were made known. The first stands for
-        # a process before this one, which may have been killed between the two.
-        self._failures, self._confessed = 1, 0
+        # How often something could not be published, and how many of these times were made known.
+        self._failures = self._confessed = 0
+        self._is_heir = True  # nothing of which a listener keeps count was published here yet
         self._tasks = [
             asyncio.create_task(self._hear(), name="redis-push"),
             asyncio.create_task(self._stay(), name="redis-presence"),
@@ -89,6 +89,10 @@ class RedisPush:
         if not messages:
             return
         await self._local.publish(messages)
+        if self._is_heir and any(one.cursor for one in messages):
+            # A publisher before this one may have been killed between a failure and the word of it.
+            self._is_heir = False
+            self._failures += 1
         try:
             await self._confess()
             for first in range(0, len(messages), MOST):
