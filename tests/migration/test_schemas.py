@@ -4,10 +4,14 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from support.engines import open_engine
 from tasktide import resources
+from tasktide.adapters.postgres import migrate as postgres_migrate
 from tasktide.adapters.postgres.database import Database
 from tasktide.adapters.sqlite import migrate
+from tasktide.domain.errors import Unavailable
 
 Schema = dict[str, set[str]]
 
@@ -52,6 +56,24 @@ async def test_both_engines_have_the_same_tables_and_columns(tmp_path: Path) -> 
     assert theirs.keys() - ours.keys() == POSTGRES_ONLY
     for table in ours.keys() & theirs.keys():
         assert (ours[table] ^ theirs[table]) == COLUMNS.get(table, set()), table
+
+
+async def test_a_migration_may_take_longer_than_any_other_statement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an index over an inbox of millions does."""
+    async with open_engine("postgres", tmp_path) as engine:
+        url: str = engine.users._database._url  # type: ignore[attr-defined]
+        monkeypatch.setattr("tasktide.adapters.postgres.database.STATEMENT_S", 0.3)
+        monkeypatch.setattr(resources, "migrations", lambda *_: [(1, "SELECT pg_sleep(0.8);")])
+        impatient = Database(url)
+        try:
+            with pytest.raises(Unavailable):
+                await impatient.execute("SELECT pg_sleep(0.8)")
+            assert await postgres_migrate.migrate(impatient, "slow") == [1]
+            await impatient.execute("DELETE FROM schema_migrations WHERE kind = 'slow'")
+        finally:
+            await impatient.close()
 
 
 def test_migrations_have_the_same_numbers() -> None:
