@@ -375,3 +375,15 @@ async def test_nobody_hears_what_comes_while_redis_is_told_anew_who_listens(
     finally:
         await one.close()
         await two.close()
+
+
+async def test_push_can_be_closed_at_any_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library swallows a cancellation now and then; who waited for the end of the task waited for ever."""
+    monkeypatch.setattr(redis_push, "LOOK_S", 0.005)
+    for turn in range(120):
+        one = Client(test_redis.url(), "test-closing:")
+        push = RedisPush(one, MemoryPush())
+        await asyncio.sleep(0.0005 * (turn % 40))
+        async with asyncio.timeout(5):
+            await push.close()
+        await one.close()

@@ -22,6 +22,8 @@ ANSWER_S = 1.0
 AWAY_S = 0.5
 # Items of one tick in one call.
 MOST = 1_000
+# How often a task that is to stop is told so.
+CANCEL_S = 0.1
 
 
 class Client:
@@ -126,8 +128,12 @@ class Coalesced(Generic[T, R]):
                 future.set_result(result)
 
 
-async def ended(task: asyncio.Task[None] | None) -> None:
-    """Stop a task in the background, and return when it has."""
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])
+async def ended(*tasks: asyncio.Task[None] | None) -> None:
+    """Stop tasks in the background, and return when they have.
+
+    They are told so until they do: the library may swallow a cancellation, as it does of one that connects.
+    """
+    while left := [task for task in tasks if task is not None and not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCEL_S)

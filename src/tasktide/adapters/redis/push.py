@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
-from tasktide.adapters.redis.client import ENGINE, MOST, Client, Coalesced
+from tasktide.adapters.redis.client import ENGINE, MOST, Client, Coalesced, ended
 from tasktide.domain.errors import Unavailable
 from tasktide.ports.push import LocalPush, Message, Subscription
 
@@ -151,9 +151,8 @@ class RedisPush:
 
     async def close(self) -> None:
         """Stop hearing; what we said of ourselves runs out by itself."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *self._leaving, return_exceptions=True)
+        await ended(*self._tasks)
+        await asyncio.gather(*self._leaving, return_exceptions=True)
 
     async def _confess(self) -> None:
         """What this process could not publish, somebody elsewhere has missed: say so to all, once that is possible."""
