@@ -164,6 +164,33 @@ async def test_a_second_member_takes_its_share_and_gives_it_back(opener: Opener)
     await asyncio.gather(following[0], return_exceptions=True)
 
 
+async def test_the_lanes_of_a_process_share_the_keys_between_them(log: KafkaLog) -> None:
+    lanes = [log.reader(TOPIC, "a") for _ in range(log.lanes)]
+    seen: list[list[Stored]] = [[] for _ in lanes]
+
+    async def follow(lane: int) -> None:
+        while True:
+            some = await lanes[lane].read(100, 0.2)
+            seen[lane] += some
+            if some:
+                await lanes[lane].commit(some[-1].position)
+
+    following = [asyncio.create_task(follow(lane)) for lane in range(len(lanes))]
+    async with asyncio.timeout(30):
+        while not all(reader._owned for reader in lanes) or sum(len(reader._owned) for reader in lanes) < 3:
+            await asyncio.sleep(0.02)
+        await log.append([Record(TOPIC, f"key-{n % 20}", b"%d" % n) for n in range(200)])
+        while sum(map(len, seen)) < 200:
+            await asyncio.sleep(0.02)
+    for task in following:
+        task.cancel()
+    await asyncio.gather(*following, return_exceptions=True)
+    assert values([one for some in seen for one in some]) == list(range(200)), "each record once"
+    keys = [{one.key for one in some} for some in seen]
+    assert all(keys)
+    assert not set.intersection(*keys), "what is of one key stays in one lane, in order"
+
+
 async def test_a_commit_after_the_partition_was_taken_leaves_it_to_the_new_owner(opener: Opener) -> None:
     one, two = opener(), opener()
     await one.append(records(1, 30))

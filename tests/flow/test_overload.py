@@ -73,7 +73,8 @@ def _event(topic: str, record: Stored) -> Any:
 class Slow:
     """A log of which only this is asked: how far a group is behind that commits so many records a second."""
 
-    def __init__(self, behind: int, per_s: int) -> None:
+    def __init__(self, behind: int, per_s: int, lanes: int = 1) -> None:
+        self.lanes = lanes
         self._behind = behind
         self._per_s = per_s
         self._began_s = time.monotonic()
@@ -169,10 +170,17 @@ async def test_an_engine_that_goes_away_ends_the_waiting(monkeypatch: pytest.Mon
     assert not watches()
 
 
+async def test_each_lane_of_a_group_may_be_behind_by_as_much() -> None:
+    one, two = Slow(behind=3_000, per_s=10_000), Slow(behind=3_000, per_s=0, lanes=2)
+    assert await pass_through(before(one, limit=40_000), one) > 0.1
+    assert await pass_through(before(two, limit=40_000), two) < 0.1
+
+
 class Further:
     """A log with a second topic, which is asked in the same way."""
 
     def __init__(self, first: Slow, second: Slow) -> None:
+        self.lanes = 1
         self._by_topic = {"topic": first, "second": second}
 
     async def backlog(self, topic: str, group: str) -> int:

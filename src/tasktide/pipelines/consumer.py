@@ -23,11 +23,14 @@ REASON_LENGTH = 1_000
 
 
 class Consumer(Service):
-    """One group on one topic, called after the service."""
+    """One group on one topic, called after the service; `lane` tells several of them in a process apart."""
 
-    def __init__(self, *, name: str, topic: str, log: Log, letters: Letters, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, *, name: str, topic: str, log: Log, letters: Letters, clock: Clock, metrics: Metrics, lane: int = 0
+    ) -> None:
         super().__init__(name)
         self.topic = topic
+        self.lane = lane
         self.reader = log.reader(topic, name)
         self.metrics = metrics
         self.logger = structlog.get_logger(name)
@@ -100,10 +103,10 @@ class Consumer(Service):
         if now - self._measured_at >= LAG_EVERY_S:
             self._measured_at = now
             lag = await self.keep_trying(self.reader.lag)
-            self.metrics.lag(self.name, lag.records, lag.age_s)
+            self.metrics.lag(self.name, lag.records, lag.age_s, self.lane)
 
     def _wait_for(self, change: int) -> None:
         """Count the calls that wait for an engine: while there is one, it is stalled, whatever the others do."""
         self._waiting_calls += change
         self.stalled = self._waiting_calls > 0
-        self.metrics.stalled(self.name, is_stalled=self.stalled)
+        self.metrics.stalled(self.name, is_stalled=self.stalled, lane=self.lane)

@@ -37,8 +37,9 @@ class Pipeline(Consumer):
         clock: Clock,
         metrics: Metrics,
         batch: int | None = None,
+        lane: int = 0,
     ) -> None:
-        super().__init__(name=name, topic=topic, log=log, letters=letters, clock=clock, metrics=metrics)
+        super().__init__(name=name, topic=topic, log=log, letters=letters, clock=clock, metrics=metrics, lane=lane)
         self._handle = handle
         self._batch = batch or self.reader.most
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from tasktide.domain.errors import Unavailable
 from tasktide.ports.log import Log
 
-# From this part of the limit on, and not below so many records, who appends is held back; for so many looks, so far
-# apart, at most.
+# From this part of the limit on for each lane of a group, and not below so many records, who appends is held back; for
+# so many looks, so far apart, at most.
 HELD_FROM, LEAST_HELD = 0.05, 100
 LOOKS, LOOK_S = 50, 0.02
 
@@ -28,7 +28,7 @@ class Backpressure:
         self._log = log
         self._limit = limit
         self._ways = ways
-        self._held_from = min(limit, max(LEAST_HELD, limit * HELD_FROM))
+        self._held_from = min(limit, max(LEAST_HELD, limit * HELD_FROM * log.lanes))
         # Records of those who were let in and have not appended yet: the log does not know of them.
         self._entering = 0
         # What a group had committed when it was found to stand still.

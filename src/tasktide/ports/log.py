@@ -74,6 +74,9 @@ class Reader(Protocol):
 class Log(Protocol):
     """Appends for everyone, readers for groups."""
 
+    # How many readers a group may have in one process, and is faster with: they share the keys of the topic.
+    lanes: int
+
     async def append(self, records: Sequence[Record]) -> None:
         """Make the records durable, all of one call together and in order. Unavailable when that failed."""
         ...
@@ -86,7 +89,7 @@ class Log(Protocol):
         ...
 
     def reader(self, topic: str, group: str) -> Reader:
-        """A reader for the group; one at a time for each group and topic in a process."""
+        """A reader for the group; `lanes` at a time for each group and topic in a process."""
         ...
 
     async def settled(self, topic: str, group: str, timeout_s: float) -> bool:

@@ -32,16 +32,16 @@ class Metrics(Protocol):
         """Records became dead letters."""
         ...
 
-    def stalled(self, pipeline: str, *, is_stalled: bool) -> None:
-        """The pipeline waits for an engine, or goes on."""
+    def stalled(self, pipeline: str, *, is_stalled: bool, lane: int = 0) -> None:
+        """A lane of the pipeline waits for an engine, or goes on; one that waits makes it stalled."""
         ...
 
     def degraded(self, what: str, *, is_degraded: bool) -> None:
         """Something works by a stand-in, or in full again."""
         ...
 
-    def lag(self, pipeline: str, records: int, age_s: float) -> None:
-        """How far the pipeline is behind."""
+    def lag(self, pipeline: str, records: int, age_s: float, lane: int = 0) -> None:
+        """How far a lane of the pipeline is behind; all together, the pipeline is."""
         ...
 
     def request(self, protocol: str, method: str, status: int, seconds: float) -> None:

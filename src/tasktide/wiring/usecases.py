@@ -112,7 +112,7 @@ def platform(
             metrics=ports.metrics,
             clock=ports.clock,
             pings=ports.pings,
-            stalled=lambda: [service.name for service in services if service.stalled],
+            stalled=lambda: list(dict.fromkeys(service.name for service in services if service.stalled)),
         ),
         letters=DeadLetters(letters=ports.letters),
         limits=EdgeLimits(
@@ -147,7 +147,7 @@ def users(ports: Ports, settings: Settings) -> Users:
 def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], people: Users) -> Pipelines:
     """The pipelines, not yet started; `people` are those of the platform that runs beside them."""
 
-    def loop(name: str, topic: str, handle: Handle) -> Pipeline:
+    def loop(name: str, topic: str, handle: Handle, lane: int = 0) -> Pipeline:
         return Pipeline(
             name=name,
             topic=topic,
@@ -156,6 +156,7 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
             letters=ports.letters,
             clock=ports.clock,
             metrics=ports.metrics,
+            lane=lane,
         )
 
     def ingest() -> list[Service]:
@@ -177,7 +178,8 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
 
         return [
             loop("fanout", events.TASK_EVENTS, fan_out),
-            loop("inbox", events.NOTIFICATION_EVENTS, inbox.receive),
+            # As in several processes: what is for one user is in the hands of one lane.
+            *(loop("inbox", events.NOTIFICATION_EVENTS, inbox.receive, lane) for lane in range(ports.log.lanes)),
         ]
 
     def deliver() -> list[Service]:

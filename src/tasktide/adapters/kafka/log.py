@@ -27,12 +27,16 @@ EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 # How often it is looked how far a group is, while somebody waits for it, and for those who ask on every request.
 LOOK_S = 0.02
 REFRESH_S = 0.2
+# A batch waits for the store, for Redis and for its commit, one after the other; two that take turns fill the gaps.
+LANES = 2
 # A backlog nobody has asked for in so long is not looked at any more.
 WANTED_S = 10.0
 
 
 class KafkaLog:
     """`ports.log.Log`. `prefix` is put before the names of topics and groups."""
+
+    lanes = LANES
 
     def __init__(self, brokers: str, prefix: str = "", *, partitions: int = 6, replication: int = 1) -> None:
         self._brokers = brokers

@@ -1,5 +1,6 @@
 """Metrics for Prometheus. Every name is declared here and nowhere else."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
@@ -52,6 +53,9 @@ class PrometheusMetrics:
             registry=registry,
             buckets=_SECONDS,
         )
+        # What the lanes of each pipeline said last.
+        self._waiting: defaultdict[str, dict[int, bool]] = defaultdict(dict)
+        self._behind: defaultdict[str, dict[int, tuple[int, float]]] = defaultdict(dict)
         self._seen: dict[tuple[str, str, int], Histogram] = {}
         self._listeners = Gauge("tasktide_live_connections", "Open streams.", ["protocol"], registry=registry)
 
@@ -65,18 +69,22 @@ class PrometheusMetrics:
         """See the port."""
         self._parked.labels(pipeline).inc(records)
 
-    def stalled(self, pipeline: str, *, is_stalled: bool) -> None:
+    def stalled(self, pipeline: str, *, is_stalled: bool, lane: int = 0) -> None:
         """See the port."""
-        self._stalled.labels(pipeline).set(is_stalled)
+        lanes = self._waiting[pipeline]
+        lanes[lane] = is_stalled
+        self._stalled.labels(pipeline).set(any(lanes.values()))
 
     def degraded(self, what: str, *, is_degraded: bool) -> None:
         """See the port."""
         self._degraded.labels(what).set(is_degraded)
 
-    def lag(self, pipeline: str, records: int, age_s: float) -> None:
+    def lag(self, pipeline: str, records: int, age_s: float, lane: int = 0) -> None:
         """See the port."""
-        self._lag.labels(pipeline).set(records)
-        self._lag_age.labels(pipeline).set(age_s)
+        lanes = self._behind[pipeline]
+        lanes[lane] = records, age_s
+        self._lag.labels(pipeline).set(sum(records for records, _ in lanes.values()))
+        self._lag_age.labels(pipeline).set(max(age_s for _, age_s in lanes.values()))
 
     def request(self, protocol: str, method: str, status: int, seconds: float) -> None:
         """See the port."""

@@ -39,6 +39,8 @@ class SqliteLog:
     Submissions may have a file of their own: accepting one then never waits for the transactions of the store.
     """
 
+    lanes = 1
+
     def __init__(self, database: Database, clock: Clock, submissions: Database | None = None) -> None:
         self._database = database
         self._homes = {TASK_INGESTED: submissions or database}
