@@ -177,7 +177,7 @@ class Settings:
     )
     kafka_partitions: int = _setting(
         "KAFKA_PARTITIONS", 6, _whole(1, 1_000), "partitions",
-        "Of each topic when it is made: at most so many processes share the reading of one.",
+        "Of each topic when it is made: at most so many processes share one, of notifications half as many.",
     )  # fmt: skip
     kafka_replication: int = _setting(
         "KAFKA_REPLICATION", 1, _whole(1, 10), "copies", "Of each topic when it is made; 3 where there are 3 brokers."

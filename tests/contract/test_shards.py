@@ -11,6 +11,7 @@ import pytest
 
 from support import make
 from support.engines import Engine, open_engine
+from tasktide.adapters.postgres import notifications
 from tasktide.adapters.postgres.database import Connection, Database
 from tasktide.adapters.postgres.evidence import PostgresEvidence
 from tasktide.adapters.postgres.tasks import PostgresTasks
@@ -198,3 +199,16 @@ async def test_the_evidence_is_of_one_moment(engine: Engine) -> None:
     finally:
         await evidence.close()
     assert [kept.version for kept in page] == [event.version for event in history] == [1]
+
+
+async def test_who_waits_to_fill_inboxes_holds_no_connection(engine: Engine) -> None:
+    ann = UserId(1)
+    shard = engine.outboxes[store(engine)._shards.holding(ann)]
+    async with shard.transaction() as connection:
+        await connection.execute(notifications.SQL["lock"])  # as another process fills inboxes of this shard
+        filling = [asyncio.create_task(engine.notifications.insert([make.told(n)])) for n in range(1, 9)]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(2):
+            assert await engine.notifications.unread(ann) == 0
+    await asyncio.gather(*filling)
+    assert await engine.notifications.unread(ann) == 8

@@ -28,7 +28,7 @@ class Backpressure:
         self._log = log
         self._limit = limit
         self._ways = ways
-        self._held_from = min(limit, max(LEAST_HELD, limit * HELD_FROM * log.lanes))
+        self._held_from = {way: min(limit, max(LEAST_HELD, limit * HELD_FROM * log.lanes(way[0]))) for way in ways}
         # Records of those who were let in and have not appended yet: the log does not know of them.
         self._entering = 0
         # What a group had committed when it was found to stand still.
@@ -39,7 +39,7 @@ class Backpressure:
         """Whether `enter` would begin at once, as far as that is known without asking anybody."""
         for way in self._ways:
             behind = self._log.backlog_now(*way)
-            if behind is None or self._with_entering(way, behind) > self._held_from:
+            if behind is None or self._with_entering(way, behind) > self._held_from[way]:
                 return False
         return True
 
@@ -90,7 +90,7 @@ class Backpressure:
         return False
 
     async def _is_far_behind(self, way: Way) -> bool:
-        return await self._behind(way) > self._held_from
+        return await self._behind(way) > self._held_from[way]
 
     async def _behind(self, way: Way) -> int:
         about = self._log.backlog_now(*way)

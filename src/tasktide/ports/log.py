@@ -74,9 +74,6 @@ class Reader(Protocol):
 class Log(Protocol):
     """Appends for everyone, readers for groups."""
 
-    # How many readers a group may have in one process, and is faster with: they share the keys of the topic.
-    lanes: int
-
     async def append(self, records: Sequence[Record]) -> None:
         """Make the records durable, all of one call together and in order. Unavailable when that failed."""
         ...
@@ -90,6 +87,10 @@ class Log(Protocol):
 
     def reader(self, topic: str, group: str) -> Reader:
         """A reader for the group; `lanes` at a time for each group and topic in a process."""
+        ...
+
+    def lanes(self, topic: str) -> int:
+        """How many readers a group should have in a process: they share the keys of the topic."""
         ...
 
     async def settled(self, topic: str, group: str, timeout_s: float) -> bool:

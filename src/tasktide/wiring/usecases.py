@@ -147,20 +147,23 @@ def users(ports: Ports, settings: Settings) -> Users:
 def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], people: Users) -> Pipelines:
     """The pipelines, not yet started; `people` are those of the platform that runs beside them."""
 
-    def loop(name: str, topic: str, handle: Handle, lane: int = 0) -> Pipeline:
-        return Pipeline(
-            name=name,
-            topic=topic,
-            handle=handle,
-            log=ports.log,
-            letters=ports.letters,
-            clock=ports.clock,
-            metrics=ports.metrics,
-            lane=lane,
-        )
+    def loops(name: str, topic: str, handle: Handle) -> list[Service]:
+        return [
+            Pipeline(
+                name=name,
+                topic=topic,
+                handle=handle,
+                log=ports.log,
+                letters=ports.letters,
+                clock=ports.clock,
+                metrics=ports.metrics,
+                lane=lane,
+            )
+            for lane in range(ports.log.lanes(topic))
+        ]
 
     def ingest() -> list[Service]:
-        return [loop("ingest", events.TASK_INGESTED, Ingest(store=ports.tasks, clock=ports.clock).receive)]
+        return loops("ingest", events.TASK_INGESTED, Ingest(store=ports.tasks, clock=ports.clock).receive)
 
     def notifier() -> list[Service]:
         inbox = Inbox(
@@ -177,14 +180,13 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
             await feed.announce(told)
 
         return [
-            loop("fanout", events.TASK_EVENTS, fan_out),
-            # As in several processes: what is for one user is in the hands of one lane.
-            *(loop("inbox", events.NOTIFICATION_EVENTS, inbox.receive, lane) for lane in range(ports.log.lanes)),
+            *loops("fanout", events.TASK_EVENTS, fan_out),
+            *loops("inbox", events.NOTIFICATION_EVENTS, inbox.receive),
         ]
 
     def deliver() -> list[Service]:
         desk = _delivery_desk(ports, settings)
-        return [_deliver(ports, desk), loop("redeliver", events.DELIVERIES, desk.revive)]
+        return [_deliver(ports, desk), *loops("redeliver", events.DELIVERIES, desk.revive)]
 
     return Pipelines(
         gateway=lambda: [Heed(users=people, push=ports.push, until=ports.stopping)],

@@ -15,7 +15,7 @@ from tasktide.adapters.kafka.positions import Positions
 from tasktide.adapters.kafka.producer import ENGINE, Appender
 from tasktide.adapters.kafka.reader import KafkaReader
 from tasktide.domain.errors import Unavailable
-from tasktide.domain.events import READERS
+from tasktide.domain.events import NOTIFICATION_EVENTS, READERS
 from tasktide.domain.times import Timestamp, epoch_ms
 from tasktide.ports.log import Record
 
@@ -28,15 +28,13 @@ EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 LOOK_S = 0.02
 REFRESH_S = 0.2
 # A batch waits for the store, for Redis and for its commit, one after the other; two that take turns fill the gaps.
-LANES = 2
+LANES = {NOTIFICATION_EVENTS: 2}
 # A backlog nobody has asked for in so long is not looked at any more.
 WANTED_S = 10.0
 
 
 class KafkaLog:
     """`ports.log.Log`. `prefix` is put before the names of topics and groups."""
-
-    lanes = LANES
 
     def __init__(self, brokers: str, prefix: str = "", *, partitions: int = 6, replication: int = 1) -> None:
         self._brokers = brokers
@@ -102,6 +100,10 @@ class KafkaLog:
         reader = KafkaReader(self._brokers, self._prefix, topic, group)
         self._readers.append(reader)
         return reader
+
+    def lanes(self, topic: str) -> int:
+        """See the port; as members of one group."""
+        return LANES.get(topic, 1)
 
     async def settled(self, topic: str, group: str, timeout_s: float) -> bool:
         """See the port."""

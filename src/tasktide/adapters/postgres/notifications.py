@@ -1,6 +1,7 @@
 """Inboxes on PostgreSQL, each on the shard of its user."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ class PostgresNotifications:
     def __init__(self, shards: Shards, number: Callable[[int], Awaitable[range]]) -> None:
         self._shards = shards
         self._number = number
+        # Here one waits for the other without a connection, of which there may be few.
+        self._turns: defaultdict[Database, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
         """See the port."""
@@ -79,7 +82,7 @@ class PostgresNotifications:
         for one in new:
             unique.setdefault((one.user_id, one.event_id), one)  # one that is told twice counts where it came first
         some = list(unique.values())
-        async with database.transaction() as connection:
+        async with self._turns[database], database.transaction() as connection:
             await connection.execute(SQL["lock"])
             numbers = await self._number(len(some))
             rows = [

@@ -39,8 +39,6 @@ class SqliteLog:
     Submissions may have a file of their own: accepting one then never waits for the transactions of the store.
     """
 
-    lanes = 1
-
     def __init__(self, database: Database, clock: Clock, submissions: Database | None = None) -> None:
         self._database = database
         self._homes = {TASK_INGESTED: submissions or database}
@@ -100,6 +98,10 @@ class SqliteLog:
         """See the port."""
         reader = self._readers[topic][group] = SqliteReader(self, self.home(topic), self._clock, topic, group)
         return reader
+
+    def lanes(self, topic: str) -> int:  # noqa: ARG002 - the port's
+        """See the port; a group knows one offset."""
+        return 1
 
     async def settled(self, topic: str, group: str, timeout_s: float) -> bool:
         """See the port."""

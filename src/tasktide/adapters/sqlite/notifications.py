@@ -21,7 +21,8 @@ _json = msgspec.json.Encoder().encode
 class SqliteNotifications:
     """`ports.notifications.NotificationStore` on the table `notifications`; `number` hands out growing ids.
 
-    One process alone inserts, a batch after the other, so ids grow in the order of commits.
+    One process alone inserts, and gives the writer each batch in the moment when it has its ids: they grow in the
+    order of commits.
     """
 
     def __init__(self, database: Database, number: Callable[[int], Awaitable[range]]) -> None:
