@@ -25,9 +25,9 @@ SILENT_S = 60.0
 LOOK_S = 0.02
 # A batch costs a look, a commit and statements on every shard: single submits 2,900/s with 15 ms, 3,680/s with 40 ms.
 LINGER_S = 0.04
+MOST = 2_000
 # How long the broker is asked how far a group is.
 ASK_S = 1.0
-MOST = 2_000
 # The group has moved on without us: what we wanted to commit is read again by somebody, which is harmless.
 _OVERTAKEN = {
     KafkaError.ILLEGAL_GENERATION,
