@@ -4,7 +4,7 @@ from random import Random
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -238,10 +238,12 @@ def test_deliveries_end_after_the_last_delay() -> None:
 
 
 @given(value=st.text() | st.integers(), number=st.integers())
+@example(value="\0", number=1)
 def test_cursors_come_back_and_fit_their_order_alone(value: str | int, number: int) -> None:
     order = "-priority" if isinstance(value, int) else "due_at"
     cursor = Cursor(order, value, number)
-    if 0 <= number < 2**53 and (isinstance(value, str) or abs(value) < 2**53):
+    is_possible = "\0" not in value if isinstance(value, str) else abs(value) < 2**53
+    if 0 <= number < 2**53 and is_possible:
         assert paging.decode(paging.encode(cursor), order) == cursor
     else:
         with pytest.raises(Invalid):
