@@ -15,7 +15,7 @@ from tasktide.adapters.kafka.log import KafkaLog
 from tasktide.adapters.kafka.reader import KafkaReader
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.times import Timestamp
-from tasktide.ports.log import Record, Stored
+from tasktide.ports.log import Record, Share, Stored
 
 TOPIC = "task.events"
 FUTURE = Timestamp("2099-01-01T00:00:00.000Z")
@@ -179,7 +179,7 @@ async def test_a_second_member_takes_its_share_and_gives_it_back(opener: Opener)
 
 
 async def test_the_lanes_of_a_process_share_the_keys_between_them(log: KafkaLog) -> None:
-    lanes = [log.reader(TOPIC, "a") for _ in range(2)]
+    lanes = [log.reader(TOPIC, "a", Share(lane, 2)) for lane in range(2)]
     seen: list[list[Stored]] = [[] for _ in lanes]
 
     async def follow(lane: int) -> None:

@@ -11,7 +11,7 @@ from tasktide.domain.letters import DeadLetter
 from tasktide.pipelines.service import Service
 from tasktide.ports.clock import Clock
 from tasktide.ports.letters import Letters
-from tasktide.ports.log import Log, Stored
+from tasktide.ports.log import WHOLE, Log, Share, Stored
 from tasktide.ports.metrics import Metrics
 
 T = TypeVar("T")
@@ -23,15 +23,15 @@ REASON_LENGTH = 1_000
 
 
 class Consumer(Service):
-    """One group on one topic, called after the service; `lane` tells several of them in a process apart."""
+    """One group on one topic, called after the service, or its `share` beside others in the process."""
 
     def __init__(
-        self, *, name: str, topic: str, log: Log, letters: Letters, clock: Clock, metrics: Metrics, lane: int = 0
+        self, *, name: str, topic: str, log: Log, letters: Letters, clock: Clock, metrics: Metrics, share: Share = WHOLE
     ) -> None:
         super().__init__(name)
         self.topic = topic
-        self.lane = lane
-        self.reader = log.reader(topic, name)
+        self.lane = share.lane
+        self.reader = log.reader(topic, name, share)
         self.metrics = metrics
         self.logger = structlog.get_logger(name)
         self._letters = letters

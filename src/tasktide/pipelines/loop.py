@@ -9,7 +9,7 @@ from tasktide.domain.errors import Unavailable
 from tasktide.pipelines.consumer import Consumer
 from tasktide.ports.clock import Clock
 from tasktide.ports.letters import Letters
-from tasktide.ports.log import Log, Stored
+from tasktide.ports.log import WHOLE, Log, Share, Stored
 from tasktide.ports.metrics import Metrics
 
 # Under load a pipeline waits a moment for a larger batch, as long as its reader says: when a batch holds what so many
@@ -37,9 +37,9 @@ class Pipeline(Consumer):
         clock: Clock,
         metrics: Metrics,
         batch: int | None = None,
-        lane: int = 0,
+        share: Share = WHOLE,
     ) -> None:
-        super().__init__(name=name, topic=topic, log=log, letters=letters, clock=clock, metrics=metrics, lane=lane)
+        super().__init__(name=name, topic=topic, log=log, letters=letters, clock=clock, metrics=metrics, share=share)
         self._handle = handle
         self._batch = batch or self.reader.most
 

@@ -37,6 +37,24 @@ class Stored(Struct, frozen=True, gc=False):
     event: Any = None
 
 
+class Share(NamedTuple):
+    """What one of several readers of a group in this process reads of a topic: all records of its keys."""
+
+    lane: int = 0
+    lanes: int = 1
+
+    def has(self, key: str) -> bool:
+        """Whether records of this key are the lane's; other keys in each process."""
+        return hash(key) % self.lanes == self.lane
+
+    def has_any(self, records: Sequence[Record]) -> bool:
+        """Whether one of the records is the lane's."""
+        return self.lanes == 1 or any(self.has(record.key) for record in records)
+
+
+WHOLE = Share()
+
+
 class Lag(NamedTuple):
     """How far a group is behind: records not yet committed, and the age in seconds of the oldest of them."""
 
@@ -85,12 +103,12 @@ class Log(Protocol):
         """
         ...
 
-    def reader(self, topic: str, group: str) -> Reader:
-        """A reader for the group; `lanes` at a time for each group and topic in a process."""
+    def reader(self, topic: str, group: str, share: Share = WHOLE) -> Reader:
+        """The group's reader in this process, or one of several: then there must be one for each share."""
         ...
 
     def lanes(self, topic: str) -> int:
-        """How many readers a group should have in a process: they share the keys of the topic."""
+        """How many readers a group should have in a process."""
         ...
 
     async def settled(self, topic: str, group: str, timeout_s: float) -> bool:

@@ -14,6 +14,7 @@ from tasktide.pipelines.process import Worker
 from tasktide.pipelines.relay import Relay
 from tasktide.pipelines.service import Service
 from tasktide.pipelines.tick import Ticker
+from tasktide.ports.log import Share
 from tasktide.ports.references import References
 from tasktide.settings import Settings
 from tasktide.usecases.admission import Admission
@@ -148,6 +149,7 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
     """The pipelines, not yet started; `people` are those of the platform that runs beside them."""
 
     def loops(name: str, topic: str, handle: Handle) -> list[Service]:
+        lanes = ports.log.lanes(topic)
         return [
             Pipeline(
                 name=name,
@@ -157,9 +159,9 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
                 letters=ports.letters,
                 clock=ports.clock,
                 metrics=ports.metrics,
-                lane=lane,
+                share=Share(lane, lanes),
             )
-            for lane in range(ports.log.lanes(topic))
+            for lane in range(lanes)
         ]
 
     def ingest() -> list[Service]:

@@ -17,7 +17,7 @@ from tasktide.adapters.kafka.reader import KafkaReader
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import NOTIFICATION_EVENTS, READERS
 from tasktide.domain.times import Timestamp, epoch_ms
-from tasktide.ports.log import Record
+from tasktide.ports.log import WHOLE, Record, Share
 
 T = TypeVar("T")
 
@@ -95,14 +95,14 @@ class KafkaLog:
         future.add_done_callback(ended)
         return future
 
-    def reader(self, topic: str, group: str) -> KafkaReader:
-        """See the port."""
+    def reader(self, topic: str, group: str, share: Share = WHOLE) -> KafkaReader:  # noqa: ARG002 - the port's
+        """See the port; the broker deals out the shares."""
         reader = KafkaReader(self._brokers, self._prefix, topic, group)
         self._readers.append(reader)
         return reader
 
     def lanes(self, topic: str) -> int:
-        """See the port; as members of one group."""
+        """See the port."""
         return LANES.get(topic, 1)
 
     async def settled(self, topic: str, group: str, timeout_s: float) -> bool:

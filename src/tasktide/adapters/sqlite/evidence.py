@@ -9,7 +9,7 @@ from typing import Any
 
 from tasktide import resources
 from tasktide.adapters.sqlite.database import Transaction, connect
-from tasktide.adapters.sqlite.log import progress, unpacked
+from tasktide.adapters.sqlite.reader import progress, unpacked
 from tasktide.domain.events import TASK_INGESTED
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.ports.evidence import Exceptions, KeptEvent, KeptNotification, KeptRecord, KeptTask

@@ -1,33 +1,26 @@
 """The embedded log: record batches in SQLite tables, so that state and events share a transaction."""
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tasktide import resources
 from tasktide.adapters.sqlite.database import ENGINE, WAITING, Database, Transaction, settle
+from tasktide.adapters.sqlite.reader import SQL, Group, SqliteReader, last_offset, progress
 from tasktide.adapters.sqlite.tail import Tail, bytes_of
-from tasktide.domain import times
 from tasktide.domain.errors import Unavailable
-from tasktide.domain.events import READERS, TASK_INGESTED
+from tasktide.domain.events import NOTIFICATION_EVENTS, READERS, TASK_INGESTED
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
-from tasktide.ports.log import Lag, Record, Stored
-
-SQL = resources.statements(__package__, "log")
+from tasktide.ports.log import WHOLE, Record, Share
 
 # Bytes of values in one row, unless a single append has more.
 ROW_BYTES = 4 * 1024 * 1024
-# A batch costs about a millisecond whatever its size: single submits 5,300/s without a pause, 5,900/s with it.
-LINGER_S = 0.015
-# More at once would keep the event loop, which serves requests beside it, for longer.
-MOST = 1_000
+# While one lane waits for the writer the other prepares and tells; and each has more for one socket at once.
+LANES = {NOTIFICATION_EVENTS: 2}
 _MUST_READ = msgspec.json.encode([(topic, one) for topic, groups in READERS.items() for one in groups]).decode()
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
 _Waiting = tuple[Sequence[Record], "asyncio.Future[None]"]
@@ -50,7 +43,7 @@ class SqliteLog:
         # Where topics end, as their writer threads know it.
         self._ends: dict[str, int] = {}
         self._tails: defaultdict[str, Tail] = defaultdict(Tail)
-        self._readers: defaultdict[str, dict[str, SqliteReader]] = defaultdict(dict)
+        self._groups: defaultdict[str, dict[str, Group]] = defaultdict(dict)
 
     async def append(self, records: Sequence[Record]) -> None:
         """See the port."""
@@ -90,51 +83,56 @@ class SqliteLog:
         end = self._ends.get(topic, 0)
         while not transaction.execute(SQL["append"], (topic, end, count, now, body)).rowcount:
             # Another process has appended, or what we appended last was rolled back.
-            end = int(transaction.value(SQL["end"], (topic,)) or 0)
+            end = last_offset(transaction, topic)
         self._ends[topic] = end + count
         return end + 1
 
-    def reader(self, topic: str, group: str) -> "SqliteReader":
+    def reader(self, topic: str, group: str, share: Share = WHOLE) -> SqliteReader:
         """See the port."""
-        reader = self._readers[topic][group] = SqliteReader(self, self.home(topic), self._clock, topic, group)
-        return reader
+        groups = self._groups[topic]
+        found = groups.get(group)
+        if found is None or not found.lacks(share):
+            found = groups[group] = Group(
+                self.home(topic), self._tails[topic], self._clock, topic=topic, name=group, lanes=share.lanes
+            )
+        return found.reader(share, lambda: self._passed(topic))
 
-    def lanes(self, topic: str) -> int:  # noqa: ARG002 - the port's
-        """See the port; a group knows one offset."""
-        return 1
+    def lanes(self, topic: str) -> int:
+        """See the port."""
+        return LANES.get(topic, 1)
 
     async def settled(self, topic: str, group: str, timeout_s: float) -> bool:
         """See the port."""
-        reader = self._readers[topic].get(group)
-        if reader is None:
-            end, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
+        found = self._groups[topic].get(group)
+        if found is None:
+            end, committed = await self._look(topic, group)
             return committed >= end
-        return await reader.reached(await self.end(topic), timeout_s)
+        return await found.reached(await self._end(topic), timeout_s)
 
     async def backlog(self, topic: str, group: str) -> int:
         """See the port."""
         known = self.backlog_now(topic, group)
         if known is not None:
             return known
-        end, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
-        if not self._tails[topic].is_known and self._readers[topic]:
+        end, committed = await self._look(topic, group)
+        if not self._tails[topic].is_known and self._groups[topic]:
             self._tails[topic].learn(end)  # nothing was appended while we looked
         return end - committed
 
     def backlog_now(self, topic: str, group: str) -> int | None:
         """See the port."""
-        reader = self._readers[topic].get(group)
-        if reader is None or reader.committed < 0 or not self._tails[topic].is_known:
+        found = self._groups[topic].get(group)
+        if found is None or found.committed < 0 or not self._tails[topic].is_known:
             return None
-        return self._tails[topic].end - reader.committed
+        return self._tails[topic].end - found.committed
 
     async def committed(self, topic: str, group: str) -> int:
         """See the port."""
-        reader = self._readers[topic].get(group)
-        if reader is None or reader.committed < 0:
-            _, committed = await self.home(topic).read(lambda tx: progress(tx, topic, group))
+        found = self._groups[topic].get(group)
+        if found is None or found.committed < 0:
+            _, committed = await self._look(topic, group)
             return committed
-        return reader.committed
+        return found.committed
 
     async def trim(self, before: Timestamp) -> int:
         """See the port."""
@@ -153,18 +151,15 @@ class SqliteLog:
         for base in self._bases():
             await base.read(lambda tx: tx.value("SELECT 1"))
 
-    async def end(self, topic: str) -> int:
-        """The offset of the topic's last record, 0 when there is none."""
-        known = self._tails[topic].end
-        return known or await self.home(topic).read(lambda tx: int(tx.value(SQL["end"], (topic,)) or 0))
+    async def _look(self, topic: str, group: str) -> tuple[int, int]:
+        return await self.home(topic).read(lambda tx: progress(tx, topic, group))
 
-    def tail(self, topic: str) -> Tail:
-        """What this process remembers of a topic."""
-        return self._tails[topic]
+    async def _end(self, topic: str) -> int:
+        return self._tails[topic].end or await self.home(topic).read(lambda tx: last_offset(tx, topic))
 
-    def passed(self, topic: str) -> None:
+    def _passed(self, topic: str) -> None:
         """A reader has moved on: records behind all readers need not be remembered."""
-        self._tails[topic].forget_before(min(reader.position for reader in self._readers[topic].values()) + 1)
+        self._tails[topic].forget_before(min(group.position for group in self._groups[topic].values()) + 1)
 
     def _bases(self) -> list[Database]:
         return list(dict.fromkeys((self._database, *self._homes.values())))
@@ -192,105 +187,16 @@ class SqliteLog:
     def _announcer(self, topic: str, first: int, batch: list[Record]) -> "Callable[[], None]":
         def announce() -> None:
             tail = self._tails[topic]
-            readers = self._readers.get(topic)
-            if readers:
+            groups = self._groups.get(topic)
+            if groups:
                 tail.extend(first, batch)
-                for reader in readers.values():
-                    reader.wake()
+                for group in groups.values():
+                    group.announce(first, batch)
             else:
                 tail.clear()
                 tail.learn(first + len(batch) - 1)
 
         return announce
-
-
-class SqliteReader:
-    """`ports.log.Reader`: from memory near the end, from the file when behind."""
-
-    linger_s, most = LINGER_S, MOST
-
-    def __init__(self, log: SqliteLog, database: Database, clock: Clock, topic: str, group: str) -> None:
-        self._log = log
-        self._database = database
-        self._clock = clock
-        self._topic = topic
-        self._group = group
-        self._woken = asyncio.Event()
-        self._progress = asyncio.Event()
-        self.committed = -1
-        self.position = 0
-
-    def rewind(self) -> None:
-        """Read on behind the last commit."""
-        self.position = max(0, self.committed)
-
-    def wake(self) -> None:
-        """There may be something to read."""
-        self._woken.set()
-
-    async def read(self, limit: int, wait_s: float) -> Sequence[Stored]:
-        """See the port."""
-        await self._load()
-        tail = self._log.tail(self._topic)
-        found = self._from_tail(limit)
-        if not found and (self.position < tail.end or not tail.end):
-            found = await self._from_file(limit)
-        if not found and wait_s > 0:
-            await self._wait(wait_s)
-            # After a wait in vain the file is asked all the same: another process may have appended.
-            found = self._from_tail(limit) or await self._from_file(limit)
-        if found:
-            self.position = found[-1].position
-        return found
-
-    async def commit(self, position: int) -> None:
-        """See the port."""
-        work = lambda tx: tx.execute(SQL["commit"], (self._topic, self._group, position))  # noqa: E731
-        await self._database.run(work, is_whole=True)
-        self.committed = max(self.committed, position)
-        self._log.passed(self._topic)
-        self._progress.set()
-
-    async def lag(self) -> Lag:
-        """See the port."""
-        await self._load()
-        end = await self._log.end(self._topic)
-        if self.committed >= end:
-            return Lag(0, 0.0)
-        oldest = await self._database.read(lambda tx: tx.value(SQL["oldest"], (self._topic, self.committed)))
-        age_ms = times.epoch_ms(self._clock.now()) - times.epoch_ms(oldest) if oldest else 0
-        return Lag(end - self.committed, max(0.0, age_ms / 1000))
-
-    async def reached(self, position: int, timeout_s: float) -> bool:
-        """Wait until that position is committed; False when time ran out."""
-        await self._load()
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self.committed < position:
-                    self._progress.clear()
-                    await self._progress.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _load(self) -> None:
-        if self.committed < 0:
-            _, committed = await self._database.read(lambda tx: progress(tx, self._topic, self._group))
-            if self.committed < 0:  # nobody was faster while we looked
-                self.committed = self.position = committed
-
-    async def _wait(self, wait_s: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._woken.wait()
-
-    def _from_tail(self, limit: int) -> list[Stored]:
-        self._woken.clear()
-        return self._log.tail(self._topic).read(self.position + 1, limit)
-
-    async def _from_file(self, limit: int) -> list[Stored]:
-        position = self.position
-        return await self._database.read(lambda tx: _read(tx, self._topic, position, limit))
 
 
 def _of_a_row(waiting: list[_Waiting]) -> list[_Waiting]:
@@ -301,31 +207,3 @@ def _of_a_row(waiting: list[_Waiting]) -> list[_Waiting]:
         if index and size > ROW_BYTES:
             return waiting[:index]
     return waiting
-
-
-def _read(transaction: Transaction, topic: str, after: int, limit: int) -> list[Stored]:
-    found: list[Stored] = []
-    while len(found) < limit:
-        row = transaction.execute(SQL["batch"], (topic, after + 1)).fetchone()
-        if row is None:
-            break
-        last, count, body = row
-        records = unpacked(last, count, body)
-        found += [record for record in records if record.position > after]
-        after = last
-    return found[:limit]
-
-
-def unpacked(last: int, count: int, body: bytes) -> list[Stored]:
-    """The records of a batch; a damaged one is given as one record, which nobody can decode, so that it is parked."""
-    try:
-        unpacked = _unpack(body)
-    except msgspec.DecodeError:
-        return [Stored(last, "", body)]
-    return [Stored(last - count + 1 + i, key, value) for i, (key, value) in enumerate(unpacked)]
-
-
-def progress(transaction: Transaction, topic: str, group: str) -> tuple[int, int]:
-    """The last offset of a topic, and how far a group is."""
-    end = int(transaction.value(SQL["end"], (topic,)) or 0)
-    return end, int(transaction.value(SQL["committed"], (topic, group)) or 0)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tasktide.ports.log import Record, Stored
+from tasktide.ports.log import Record, Share, Stored
 
 # Bytes of values kept per topic.
 TAIL_BYTES = 16 * 1024 * 1024
@@ -50,21 +50,30 @@ class Tail:
         """Where the topic ends."""
         self.end, self.is_known = end, True
 
-    def read(self, offset: int, limit: int) -> list[Stored]:
-        """The records from an offset on, at most `limit`; none when that offset is not here."""
+    def read(self, offset: int, limit: int, share: Share) -> tuple[list[Stored], int]:
+        """The share's records from an offset on, at most `limit`, and the last offset that was looked at.
+
+        None, and the offset before, when that offset is not here.
+        """
+        lane, lanes = share
         found: list[Stored] = []
         for chunk in self._chunks:
             if chunk.last < offset:
                 continue
             if chunk.first > offset:
                 break
-            skipped = offset - chunk.first
-            some = chunk.records[skipped : skipped + limit - len(found)]
-            found += [Stored(offset + i, one.key, one.value, one.event) for i, one in enumerate(some)]
-            offset += len(some)
+            while offset <= chunk.last and len(found) < limit:
+                skipped = offset - chunk.first
+                some = chunk.records[skipped : skipped + limit - len(found)]
+                found += [
+                    Stored(offset + i, one.key, one.value, one.event)
+                    for i, one in enumerate(some)
+                    if lanes == 1 or hash(one.key) % lanes == lane
+                ]
+                offset += len(some)
             if len(found) == limit:
                 break
-        return found
+        return found, offset - 1
 
     def forget_before(self, offset: int) -> None:
         """Let go of what every reader has passed."""
