@@ -3,16 +3,19 @@
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.clock import FakeClock
 from support.engines import Engine, open_base
+from tasktide.adapters.sqlite import reader
 from tasktide.adapters.sqlite import tail as sqlite_tail
+from tasktide.adapters.sqlite.database import Database, Work
 from tasktide.adapters.sqlite.log import SqliteLog
 from tasktide.adapters.sqlite.reader import SqliteReader
 from tasktide.domain.times import later
-from tasktide.ports.log import Record, Share, Stored
+from tasktide.ports.log import Record, Share, Stored, lane_of
 
 TOPIC = "task.events"
 
@@ -45,8 +48,8 @@ async def test_lanes_share_the_keys_and_read_every_record_once(engine: Engine, l
     await engine.log.append(records(1, 150))
     await engine.log.append(records(151, 200))
     seen: list[list[Stored]] = [[], []]
-    for lane, reader in enumerate(lanes):
-        while found := await reader.read(30, 0):
+    for lane, one in enumerate(lanes):
+        while found := await one.read(30, 0):
             assert len(found) <= 30
             seen[lane] += found
     assert sorted(values(seen[0] + seen[1])) == list(range(1, 201))
@@ -74,12 +77,11 @@ async def test_a_group_is_as_far_as_its_last_lane(engine: Engine, lanes: list[Sq
 
 async def test_a_lane_without_records_holds_nobody_back(engine: Engine, lanes: list[SqliteReader]) -> None:
     idle, busy = lanes
-    assert await idle.read(10, 0) == []
     for start in (1, 51):
         await engine.log.append(one_sided(busy.share, 50, start))
-        found = await busy.read(100, 0)
-        assert len(found) == 50
-        await busy.commit(found[-1].position)
+        assert await idle.read(10, 0) == []
+        while found := await busy.read(10, 0):
+            await busy.commit(found[-1].position)
         assert await engine.log.settled(TOPIC, "a", 30)
 
 
@@ -93,22 +95,92 @@ async def test_a_lane_that_was_away_passes_over_what_is_not_its_own(engine: Engi
     assert await engine.log.settled(TOPIC, "a", 30)
 
 
-async def test_only_the_lanes_with_a_share_in_it_are_woken(engine: Engine, lanes: list[SqliteReader]) -> None:
-    idle, busy = lanes
-    waiting = [asyncio.create_task(reader.read(10, 5)) for reader in lanes]
+async def test_little_is_read_by_the_first_lane_alone_and_much_by_all(
+    engine: Engine, lanes: list[SqliteReader]
+) -> None:
+    first, second = lanes
+    assert await first.read(20, 0) == []
+    waiting = asyncio.create_task(second.read(20, 30))
     await asyncio.sleep(0.05)
-    await engine.log.append(one_sided(busy.share, 1))
-    assert len(await waiting[1]) == 1
+    await engine.log.append(records(1, 10))
+    found = await first.read(20, 0)
+    assert values(list(found)) == list(range(1, 11))
+    await first.commit(found[-1].position)
+    assert await engine.log.committed(TOPIC, "a") == 10
+    assert not waiting.done()
+    await engine.log.append(records(11, 60))
+    found = await first.read(20, 0)
+    assert {lane_of(one.key, 2) for one in found} == {0}
+    others = await asyncio.wait_for(waiting, 10)
+    assert {lane_of(one.key, 2) for one in others} == {1}
+    await second.commit(others[-1].position)
+    await first.commit(found[-1].position)
+    while found := [*await first.read(20, 0), *await second.read(20, 0)]:
+        await first.commit(max(one.position for one in found))
+        await second.commit(max(one.position for one in found))
+    assert await engine.log.committed(TOPIC, "a") == 60
+    await engine.log.append(records(61, 65))
+    assert await second.read(20, 0) == []
+    assert len(await first.read(20, 0)) == 5, "little again"
+
+
+async def test_the_first_lane_waits_for_what_others_have_in_hand(engine: Engine, lanes: list[SqliteReader]) -> None:
+    first, second = lanes
+    await engine.log.append([*one_sided(first.share, 10), *one_sided(second.share, 10, 11)])
+    in_hand = await second.read(1_000, 0)
+    found = await first.read(1_000, 0)
+    await first.commit(found[-1].position)
+    await engine.log.append(one_sided(second.share, 3, 21))
+    assert await first.read(1_000, 0) == [], "they are of keys that the other is at"
+    await second.commit(in_hand[-1].position)
+    assert values(list(await first.read(1_000, 0))) == [21, 22, 23]
+
+
+async def test_what_the_first_lane_reads_for_all_is_not_handled_before_it_says_so(
+    engine: Engine, lanes: list[SqliteReader]
+) -> None:
+    first, second = lanes
+    await engine.log.append([*one_sided(second.share, 10), *one_sided(first.share, 1, 11)])
+    await first.commit((await first.read(10, 0))[-1].position)
+    assert values(list(await first.read(30, 0))) == list(range(1, 11)), "for the other, and behind its own"
+    assert await second.read(30, 0) == []
+    assert await engine.log.committed(TOPIC, "a") == 0
+    await first.commit(10)
+    assert await engine.log.committed(TOPIC, "a") == 11
+
+
+async def test_a_lane_is_ahead_of_the_others_by_so_much_at_most(
+    engine: Engine, lanes: list[SqliteReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "LEAD", 100)
+    slow, fast = lanes
+    await engine.log.append([*one_sided(slow.share, 1), *one_sided(fast.share, 400, 2)])
+    [own] = await slow.read(10, 0)
+    seen = 0
+    while found := await fast.read(30, 0):
+        seen += len(found)
+        await fast.commit(found[-1].position)
+    assert 100 <= seen <= 130
+    waiting = asyncio.create_task(fast.read(30, 30))
     await asyncio.sleep(0.05)
-    assert not waiting[0].done()
-    await engine.log.append(one_sided(idle.share, 1, 2))
-    assert values(list(await waiting[0])) == [2]
+    assert not waiting.done()
+    await slow.commit(own.position)
+    assert await slow.read(10, 0) == []
+    assert len(await asyncio.wait_for(waiting, 10)) == 30
+
+
+async def test_a_damaged_batch_is_every_lanes(tmp_path: Path) -> None:
+    async with open_base("sqlite-file", tmp_path, FakeClock()) as (base, log):
+        await log.append(records(1, 5))
+        await base.run(lambda tx: tx.execute("UPDATE log_batches SET body = ?", (b"\xc1garbage",)))
+        found = [await lane.read(10, 0) for lane in lanes_of(log)]
+    assert [[one.value for one in some] for some in found] == [[b"\xc1garbage"]] * 2
 
 
 async def test_lag_is_told_by_one_lane_for_all(engine: Engine, lanes: list[SqliteReader]) -> None:
     await engine.log.append(records(1, 100))
     engine.clock.advance(7)
-    assert [await reader.lag() for reader in lanes] == [(100, 7.0), (0, 0.0)]
+    assert [await lane.lag() for lane in lanes] == [(100, 7.0), (0, 0.0)]
 
 
 async def test_after_a_restart_no_lane_misses_a_record(tmp_path: Path) -> None:
@@ -118,7 +190,7 @@ async def test_after_a_restart_no_lane_misses_a_record(tmp_path: Path) -> None:
         await ahead.commit((await ahead.read(1_000, 0))[-1].position)
         left = values(list(await behind.read(1_000, 0)))
     async with open_base("sqlite-file", tmp_path, FakeClock()) as (_, log):
-        found = [one for reader in lanes_of(log, 3) for one in await reader.read(1_000, 0)]
+        found = [one for lane in lanes_of(log, 3) for one in await lane.read(1_000, 0)]
     assert set(left) <= set(values(found)), "and with another number of lanes"
 
 
@@ -129,47 +201,84 @@ async def test_a_lane_nobody_reads_holds_the_group_where_it_is(engine: Engine) -
     assert await engine.log.committed(TOPIC, "a") == 0
 
 
-async def follow(reader: SqliteReader, handled: list[tuple[str, int]], dice: random.Random) -> None:
-    """Handle what comes, note it, and pause where one might."""
-    while True:
-        found = await reader.read(dice.randint(1, 40), 0.01)
-        for one in found:
-            handled.append((one.key, int(one.value)))
-            if not dice.randrange(8):
-                await asyncio.sleep(0)
-        if found:
-            await reader.commit(found[-1].position)
+class Chance:
+    """An engine that is slow when it likes, and lanes that stop to think."""
+
+    def __init__(self, seed: int, base: Database) -> None:
+        self.dice = random.Random(seed)
+        self._read, self._run = base.read, base.run
+        self._commits: dict[SqliteReader, asyncio.Task[None]] = {}
+
+    async def read(self, work: Work[Any]) -> Any:
+        await self._pause()
+        found = await self._read(work)
+        await self._pause()
+        return found
+
+    async def run(self, work: Work[Any], *, is_whole: bool = False) -> Any:
+        await self._pause()
+        result = await self._run(work, is_whole=is_whole)
+        await self._pause()
+        return result
+
+    async def follow(self, lane: SqliteReader, handled: list[Stored]) -> None:
+        """As a pipeline does: commits a batch while the next one is read and handled."""
+        committing: asyncio.Task[None] | None = None
+        while True:
+            found = await lane.read(self.dice.randint(1, 12), 0.005)
+            for one in found:
+                if not self.dice.randrange(10):
+                    await asyncio.sleep(0)
+                handled.append(one)
+            if found:
+                if committing is not None:
+                    await committing
+                committing = self._commits[lane] = asyncio.create_task(lane.commit(found[-1].position))
+
+    async def end(self, *following: asyncio.Task[None]) -> None:
+        """Stop everything in the middle of what it does."""
+        for task in (*following, *self._commits.values()):
+            task.cancel()
+        await asyncio.gather(*following, *self._commits.values(), return_exceptions=True)
+
+    async def _pause(self) -> None:
+        if self.dice.random() < 0.3:
+            await asyncio.sleep(self.dice.choice([0, 0.001, 0.003]))
 
 
-@pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("tail_bytes", [sqlite_tail.TAIL_BYTES, 60])
+@pytest.mark.parametrize("seed", range(24))
 async def test_through_any_interleaving_and_any_death_nothing_is_missed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, tail_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(sqlite_tail, "TAIL_BYTES", tail_bytes)  # with the small one most is read from the file
     dice = random.Random(seed)
-    handled: list[tuple[str, int]] = []
-    count = 300
-
-    appended = 0
-    for deaths_left in (3, 2, 1, 0):
-        async with open_base("sqlite-file", tmp_path, FakeClock()) as (_, log):
-            following = [
-                asyncio.create_task(follow(reader, handled, dice)) for reader in lanes_of(log, dice.randint(1, 3))
-            ]
-            while appended < count:
-                some = dice.randint(1, 25)
-                await log.append(records(appended + 1, min(count, appended + some)))
-                appended = min(count, appended + some)
-                await asyncio.sleep(dice.choice([0, 0, 0.002]))
-                if deaths_left and not dice.randrange(10):
-                    break
-            else:
+    # With a small tail most is read from the file.
+    monkeypatch.setattr(sqlite_tail, "TAIL_BYTES", dice.choice([16 * 1024 * 1024, 200, 60]))
+    keys = dice.choice([20, 20, 3])
+    first_told: dict[int, str] = {}
+    for is_last in (False, False, True):
+        async with open_base("sqlite-file", tmp_path, FakeClock()) as (base, log):
+            start = await log.committed(TOPIC, "a")
+            chance = Chance(seed, base)
+            monkeypatch.setattr(base, "read", chance.read)
+            monkeypatch.setattr(base, "run", chance.run)
+            handled: list[Stored] = []
+            lanes = lanes_of(log, dice.randint(1, 4))
+            following = [asyncio.create_task(chance.follow(lane, handled)) for lane in lanes]
+            for _ in range(40):
+                await log.append(
+                    [Record(TOPIC, f"key-{dice.randrange(keys)}", b"1") for _ in range(dice.randint(1, 15))]
+                )
+                await asyncio.sleep(dice.choice([0, 0, 0.001, 0.006]))
+                committed = await log.committed(TOPIC, "a")
+                done = {one.position for one in handled}
+                assert set(range(start + 1, committed + 1)) <= done, "committed, not handled"
+                assert len(done) == len(handled), "given twice"
+            if is_last or dice.randrange(2):
                 assert await log.settled(TOPIC, "a", 30)
-            for task in following:
-                task.cancel()  # in the middle of whatever it does
-            await asyncio.gather(*following, return_exceptions=True)
-    assert {value for _, value in handled} == set(range(1, count + 1))
-    for key in {key for key, _ in handled}:
-        order = list(dict.fromkeys(value for its, value in handled if its == key))
-        assert order == sorted(order), "each key in order, for the first time"
+            await chance.end(*following)
+            for one in handled:
+                first_told.setdefault(one.position, one.key)
+    assert set(first_told) == set(range(1, max(first_told) + 1)), "missed"
+    for key in set(first_told.values()):
+        order = [position for position, its in first_told.items() if its == key]
+        assert order == sorted(order), "out of order"

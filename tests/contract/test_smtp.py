@@ -7,6 +7,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import aiosmtplib
+import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 
@@ -16,7 +17,6 @@ from tasktide.adapters.smtp.mail import SmtpMailer
 from tasktide.domain.deliveries import Delivery, Mail, compose
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.notifications import Channel
-from tasktide.ports.notifications import NewNotification
 
 
 class Postman:
@@ -47,9 +47,8 @@ def postman() -> Iterator[tuple[Postman, str]]:
 
 
 def mail(message: str = "“Ünï” & <b>bold</b>\n\nsecond line") -> Mail:
-    told = make.notification(7)
-    new = NewNotification(told.user_id, "e", told.kind, make.task(3).id, message, told.created_at)
-    delivery = Delivery(channel=Channel.EMAIL, notification=new.numbered(told.id))
+    told = msgspec.structs.replace(make.notification(7), task_id=make.task(3).id, message=message)
+    delivery = Delivery(channel=Channel.EMAIL, notification=told)
     return compose(delivery, "bob@example.org", "https://tasks.example.org")
 
 

@@ -3,13 +3,12 @@
 import msgspec
 
 from tasktide.domain import events, fields
-from tasktide.domain.events import TaskIngested
+from tasktide.domain.events import NotificationPlanned, Planned, TaskIngested
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import Kind, Notification
 from tasktide.domain.tasks import Task
 from tasktide.domain.times import Timestamp
 from tasktide.domain.users import Account, Actor, Role, User
-from tasktide.ports.notifications import NewNotification
 from tasktide.ports.tasks import Entry
 
 NOW = Timestamp("2026-11-20T12:00:00.000Z")
@@ -45,9 +44,16 @@ def account(number: int, **values: object) -> Account:
 
 
 def notification(number: int, user_id: int = 1) -> Notification:
-    return told(number, user_id).numbered(NotificationId(number))
+    return events.notification(told(number, user_id), NotificationId(number))
 
 
-def told(number: int, user_id: int = 1, event_id: str | None = None) -> NewNotification:
+def told(number: int, user_id: int = 1, event_id: str | None = None) -> NotificationPlanned:
     """A notification that the store has yet to number."""
-    return NewNotification(UserId(user_id), event_id or f"event-{number}", Kind.MESSAGE, None, f"Message {number}", NOW)
+    plan = Planned(
+        user_id=UserId(user_id),
+        kind=Kind.MESSAGE,
+        task_id=None,
+        message=f"Message {number}",
+        event_id=event_id or f"event-{number}",
+    )
+    return events.planned(plan, "user:1", NOW)

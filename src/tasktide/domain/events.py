@@ -7,8 +7,8 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tasktide.domain.deliveries import Delivery
-from tasktide.domain.ids import TaskId, UserId
-from tasktide.domain.notifications import Kind
+from tasktide.domain.ids import NotificationId, TaskId, UserId
+from tasktide.domain.notifications import Kind, Notification
 from tasktide.domain.tasks import Status, Task, changes
 from tasktide.domain.times import Timestamp
 
@@ -225,6 +225,19 @@ def planned(plan: Planned, actor: str, now: Timestamp) -> NotificationPlanned:
     """The order to put one message into one inbox."""
     event_id = f"{plan.event_id}@{plan.user_id}"
     return NotificationPlanned(id=event_id, subject=f"user/{plan.user_id}", time=now, actor=actor, data=plan)
+
+
+def notification(planned: NotificationPlanned, number: NotificationId) -> Notification:
+    """The notification that a planned one becomes when it is stored."""
+    plan = planned.data
+    return Notification(
+        id=number,
+        user_id=plan.user_id,
+        kind=plan.kind,
+        task_id=plan.task_id,
+        message=plan.message,
+        created_at=planned.time,
+    )
 
 
 _FIELD_TYPES = {field.name: field.type for field in msgspec.structs.fields(Task)}

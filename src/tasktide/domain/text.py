@@ -4,6 +4,7 @@ import re
 
 from tasktide.domain.errors import FieldError
 
+# None of these is printable, which is quicker to see.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -12,7 +13,7 @@ def check_line(field: str, value: str, longest: int) -> list[FieldError]:
     """What is wrong with one line of text: empty, too long, or control characters in it."""
     if not value.strip() or len(value) > longest:
         return [FieldError(field, f"must be 1 to {longest} characters")]
-    if _CONTROL.search(value):
+    if not value.isprintable() and _CONTROL.search(value):
         return [FieldError(field, "must not contain control characters")]
     return []
 
@@ -21,7 +22,7 @@ def check_body(field: str, value: str, longest: int) -> list[FieldError]:
     """What is wrong with text of many lines, which may be empty."""
     if len(value) > longest:
         return [FieldError(field, f"must be at most {longest} characters")]
-    if _CONTROL_BUT_LINES.search(value):
+    if not value.isprintable() and _CONTROL_BUT_LINES.search(value):
         return [FieldError(field, "must not contain control characters")]
     return []
 

@@ -37,6 +37,11 @@ class Stored(Struct, frozen=True, gc=False):
     event: Any = None
 
 
+def lane_of(key: str, lanes: int) -> int:
+    """Whose the records of a key are; another lane's in the next process."""
+    return hash(key) % lanes
+
+
 class Share(NamedTuple):
     """What one of several readers of a group in this process reads of a topic: all records of its keys."""
 
@@ -44,8 +49,8 @@ class Share(NamedTuple):
     lanes: int = 1
 
     def has(self, key: str) -> bool:
-        """Whether records of this key are the lane's; other keys in each process."""
-        return hash(key) % self.lanes == self.lane
+        """Whether records of this key are the lane's."""
+        return lane_of(key, self.lanes) == self.lane
 
     def has_any(self, records: Sequence[Record]) -> bool:
         """Whether one of the records is the lane's."""
@@ -73,7 +78,8 @@ class Reader(Protocol):
     async def read(self, limit: int, wait_s: float) -> Sequence[Stored]:
         """The next records in order, at most `limit`; empty when none came within `wait_s` seconds.
 
-        Starts after the last committed position; each record once per reader. Unavailable when the engine is away.
+        Starts after the last committed position; each record once per reader. One of several readers asks when it has
+        handled what it was given. Unavailable when the engine is away.
         """
         ...
 

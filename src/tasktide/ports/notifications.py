@@ -3,33 +3,16 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from msgspec import Struct
-
+from tasktide.domain.events import NotificationPlanned
 from tasktide.domain.ids import NotificationId, TaskId, UserId
-from tasktide.domain.notifications import Kind, Notification
+from tasktide.domain.notifications import Notification
 from tasktide.domain.times import Timestamp
 
 
-class NewNotification(Struct, frozen=True, gc=False):
-    """A notification that has no number yet; (user, event) is its natural key."""
-
-    user_id: UserId
-    event_id: str
-    kind: Kind
-    task_id: TaskId | None
-    message: str
-    created_at: Timestamp
-
-    def numbered(self, number: NotificationId) -> Notification:
-        """The notification as it is stored."""
-        return Notification(
-            id=number,
-            user_id=self.user_id,
-            kind=self.kind,
-            task_id=self.task_id,
-            message=self.message,
-            created_at=self.created_at,
-        )
+def row(number: int, planned: NotificationPlanned) -> tuple[int, UserId, str, str, TaskId | None, str, Timestamp]:
+    """A notification as both databases store it: number, user, event, kind, task, message, time."""
+    plan = planned.data
+    return number, plan.user_id, plan.event_id, str(plan.kind), plan.task_id, plan.message, planned.time
 
 
 class NotificationStore(Protocol):
@@ -38,8 +21,8 @@ class NotificationStore(Protocol):
     Durable when a method returns; Unavailable when the engine is away.
     """
 
-    async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
-        """Number and store notifications; one whose (user, event) is known keeps its first id.
+    async def insert(self, plans: Sequence[NotificationPlanned]) -> Sequence[Notification]:
+        """Number and store what was planned; a notification whose (user, event) is known keeps its first id.
 
         Returns all of them as stored, in the order given, so that a repeated batch announces the same ids.
         """

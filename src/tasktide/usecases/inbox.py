@@ -13,7 +13,7 @@ from tasktide.domain.ids import UserId
 from tasktide.domain.notifications import Channel, Kind, Notification, Preferences, default_preferences
 from tasktide.ports.cache import Cache, Snapshot
 from tasktide.ports.jobs import Jobs
-from tasktide.ports.notifications import NewNotification, NotificationStore
+from tasktide.ports.notifications import NotificationStore
 from tasktide.ports.push import Message, Push
 from tasktide.ports.users import PreferenceStore
 
@@ -45,19 +45,23 @@ class Inbox:
     async def receive(self, plans: Sequence[NotificationPlanned]) -> None:
         """Store what is wanted, tell those who listen, and queue what goes out by other channels."""
         wishes = await self._wishes({plan.data.user_id for plan in plans})
-        kept = [plan for plan in plans if plan.data.kind not in wishes[plan.data.user_id].silent]
-        if not kept:
+        if any(wish.silent for wish in wishes.values()):
+            plans = [plan for plan in plans if plan.data.kind not in wishes[plan.data.user_id].silent]
+        if not plans:
             return
-        stored = await self._store.insert([_new(plan) for plan in kept])
+        stored = await self._store.insert(plans)
         await self._tell(stored)
+        if not any(wish.mailed for wish in wishes.values()):
+            return
         mailed = [one for one in stored if one.kind in wishes[one.user_id].mailed]
         if mailed:
             await self._jobs.put([Delivery(channel=Channel.EMAIL, notification=one) for one in mailed])
 
     async def _tell(self, stored: Sequence[Notification]) -> None:
-        listening = await self._push.listening({f"user:{one.user_id}" for one in stored})
+        channels = {user_id: f"user:{user_id}" for user_id in {one.user_id for one in stored}}
+        listening = await self._push.listening(channels.values())
         messages = [
-            Message(channel, _encode(one), one.id) for one in stored if (channel := f"user:{one.user_id}") in listening
+            Message(channel, _encode(one), one.id) for one in stored if (channel := channels[one.user_id]) in listening
         ]
         if messages:
             await self._push.publish(messages)
@@ -93,8 +97,3 @@ def _wishes_in(body: bytes) -> _Wishes:
 def _on(chosen: Preferences, channel: Channel) -> frozenset[Kind]:
     row = _DEFAULT[channel] | chosen.get(channel, {})
     return frozenset(kind for kind, is_on in row.items() if is_on)
-
-
-def _new(plan: NotificationPlanned) -> NewNotification:
-    data = plan.data
-    return NewNotification(data.user_id, data.event_id, data.kind, data.task_id, data.message, plan.time)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Struct
 
 from tasktide.domain import events, times
 from tasktide.domain.errors import Unauthenticated, Unavailable, invalid
@@ -26,13 +25,6 @@ GONE_S = 25.0
 
 _encode = msgspec.json.Encoder().encode
 _decode_word = msgspec.json.Decoder(tuple[UserId, str]).decode
-
-
-class Item(Struct, frozen=True, gc=False):
-    """One notification as JSON, and the cursor behind it."""
-
-    cursor: NotificationId
-    body: bytes
 
 
 class Listener:
@@ -88,35 +80,36 @@ class LiveStream:
         self._behind = behind
         self._store = store
 
-    async def read(self) -> Sequence[Item]:
-        """The next notifications, waiting for the first; errors as `Listener.hear`."""
+    async def read(self) -> Sequence[Message]:
+        """The next notifications as JSON, waiting for the first; errors as `Listener.hear`."""
         while True:
-            items = await self._catch_up() if self._behind else await self._listen()
-            if items:
-                self.cursor = items[-1].cursor
-                return items
+            messages = await self._catch_up() if self._behind else await self._listen()
+            if messages:
+                self.cursor = NotificationId(messages[-1].cursor)
+                return messages
 
     def close(self) -> None:
         """Stop listening; twice is fine."""
         self._listener.close()
 
-    async def _catch_up(self) -> Sequence[Item]:
-        page = await self._store.after(self._listener.actor.user_id, self.cursor, PAGE)
+    async def _catch_up(self) -> Sequence[Message]:
+        user_id = self._listener.actor.user_id
+        page = await self._store.after(user_id, self.cursor, PAGE)
         self._behind = len(page) == PAGE
-        return [Item(one.id, _encode(one)) for one in page]
+        return [Message(f"user:{user_id}", _encode(one), one.id) for one in page]
 
-    async def _listen(self) -> Sequence[Item]:
+    async def _listen(self) -> Sequence[Message]:
         messages = await self._listener.hear()
         if messages is None:
             self._behind = True
             return []
         last = int(self.cursor)
-        items = []
+        new = []
         for message in messages:
             if message.cursor > last:  # a repeated batch is announced again
                 last = message.cursor
-                items.append(Item(NotificationId(last), message.body))
-        return items
+                new.append(message)
+        return new
 
 
 class TaskStream:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import Struct
@@ -101,9 +101,9 @@ class Notifications:
     async def send(self, actor: Actor, message: DirectMessage, *, first_id: int | None = None) -> int:
         """Accept a direct notification; how many inboxes it goes to."""
         access.check(actor, Action.NOTIFY)
-        errors, recipients = await self._recipients([("", message)])
+        errors, recipients = await self._recipients([message])
         if errors:
-            raise Invalid(errors)
+            raise Invalid([error for _, error in errors])
         return await self._accept(actor, [message], recipients, first_id)
 
     async def send_many(
@@ -120,12 +120,14 @@ class Notifications:
         Unavailable when the inboxes are too far behind the log.
         """
         access.check(actor, Action.NOTIFY)
-        good = [(index, message) for index, message in enumerate(messages) if message is not None]
-        errors, recipients = await self._recipients([(f"[{index}].", message) for index, message in good])
+        good = [message for message in messages if message is not None]
+        errors, recipients = await self._recipients(good)
         if errors or faults:
-            listed = sorted([*faults, *errors], key=lambda error: int(error.field[1 : error.field.index("]")]))
+            indexes = [index for index, message in enumerate(messages) if message is not None]
+            found = [FieldError(f"[{indexes[number]}].{error.field}", error.message) for number, error in errors]
+            listed = sorted([*faults, *found], key=lambda error: int(error.field[1 : error.field.index("]")]))
             raise Invalid(listed[:MOST_ERRORS])
-        return await self._accept(actor, [message for _, message in good], recipients, first_id)
+        return await self._accept(actor, good, recipients, first_id)
 
     async def newest(self, actor: Actor, *, unread: bool, cursor: str | None, limit: int) -> InboxPage:
         """A page of the actor's inbox, newest first."""
@@ -179,25 +181,25 @@ class Notifications:
         return InboxPage(items, cursor, await self._store.unread(actor.user_id))
 
     async def _recipients(
-        self, messages: Sequence[tuple[str, DirectMessage]]
-    ) -> tuple[list[FieldError], list[list[UserId]]]:
-        errors = [error for prefix, one in messages for error in _check(prefix, one, self._message_length)]
-        everyone = await self._everyone() if any(one.user_ids == "all" for _, one in messages) else []
-        named = {UserId(int(user_id)) for _, one in messages if one.user_ids != "all" for user_id in one.user_ids}
-        known = (await self._users.get({user_id for user_id in named if 0 < user_id <= ids.MAX_ID})).keys()
-        recipients: list[list[UserId]] = []
-        for prefix, one in messages:
-            if one.user_ids == "all":
-                recipients.append(everyone)
-                continue
-            chosen = list(dict.fromkeys(UserId(int(user_id)) for user_id in one.user_ids))
+        self, messages: Sequence[DirectMessage]
+    ) -> tuple[list[tuple[int, FieldError]], list[list[UserId]]]:
+        """What is wrong with which message, and whom each is for."""
+        errors = [(n, error) for n, one in enumerate(messages) for error in _check(one, self._message_length)]
+        everyone = await self._everyone() if any(one.user_ids == "all" for one in messages) else []
+        recipients = [
+            everyone if one.user_ids == "all" else cast("list[UserId]", list(dict.fromkeys(one.user_ids)))
+            for one in messages
+        ]
+        named = set().union(*(some for some in recipients if some is not everyone))
+        unknown = named - (await self._users.get({user_id for user_id in named if 0 < user_id <= ids.MAX_ID})).keys()
+        if unknown:
             errors += [
-                FieldError(f"{prefix}user_ids", f"there is no user {user_id}")
-                for user_id in chosen
-                if user_id not in known
+                (n, FieldError("user_ids", f"there is no user {user_id}"))
+                for n, some in enumerate(recipients)
+                for user_id in some
+                if user_id in unknown
             ]
-            recipients.append(chosen)
-        if sum(len(some) for some in recipients) > MOST_RECIPIENTS:
+        if sum(map(len, recipients)) > MOST_RECIPIENTS:
             raise invalid("user_ids", f"one request may reach at most {MOST_RECIPIENTS} inboxes")
         return errors, recipients
 
@@ -212,18 +214,17 @@ class Notifications:
             first = await self.reserve(len(messages)) if first_id is None else first_id
             now = self._clock.now()
             records: list[Record] = []
+            actor_name = events.user(actor.user_id)
             for index, (message, user_ids) in enumerate(zip(messages, recipients, strict=True)):
+                event_id = f"message.{first + index}"
+                task_id = None if message.task_id is None else TaskId(message.task_id)
                 for user_id in user_ids:
                     if records and len(records) % TURN == 0:
                         await asyncio.sleep(0)
                     plan = Planned(
-                        user_id=user_id,
-                        kind=message.kind,
-                        task_id=None if message.task_id is None else TaskId(message.task_id),
-                        message=message.message,
-                        event_id=f"message.{first + index}",
+                        user_id=user_id, kind=message.kind, task_id=task_id, message=message.message, event_id=event_id
                     )
-                    records.append(_record(events.planned(plan, events.user(actor.user_id), now)))
+                    records.append(_record(events.planned(plan, actor_name, now)))
             await self._log.append(records)
             return len(records)
 
@@ -234,14 +235,14 @@ class Notifications:
         return found
 
 
-def _check(prefix: str, message: DirectMessage, longest: int) -> list[FieldError]:
-    errors = text.check_body(f"{prefix}message", message.message, longest)
+def _check(message: DirectMessage, longest: int) -> list[FieldError]:
+    errors = text.check_body("message", message.message, longest)
     if not message.message.strip():
-        errors.append(FieldError(f"{prefix}message", f"must be 1 to {longest} characters"))
+        errors.append(FieldError("message", f"must be 1 to {longest} characters"))
     if not message.user_ids:
-        errors.append(FieldError(f"{prefix}user_ids", "must name at least one user"))
+        errors.append(FieldError("user_ids", "must name at least one user"))
     if message.task_id is not None and not 0 < message.task_id <= ids.MAX_ID:
-        errors.append(FieldError(f"{prefix}task_id", "must be a task id"))
+        errors.append(FieldError("task_id", "must be a task id"))
     return errors
 
 

@@ -8,10 +8,12 @@ from typing import Any
 from tasktide import resources
 from tasktide.adapters.postgres.database import Database
 from tasktide.adapters.postgres.shards import Shards
+from tasktide.domain import events
+from tasktide.domain.events import NotificationPlanned
 from tasktide.domain.ids import MAX_ID, NotificationId, TaskId, UserId
 from tasktide.domain.notifications import Kind, Notification
 from tasktide.domain.times import Timestamp
-from tasktide.ports.notifications import NewNotification
+from tasktide.ports.notifications import row
 
 SQL = resources.statements(__package__, "notifications")
 
@@ -31,13 +33,13 @@ class PostgresNotifications:
         # Here one waits for the other without a connection, of which there may be few.
         self._turns: defaultdict[Database, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
+    async def insert(self, plans: Sequence[NotificationPlanned]) -> Sequence[Notification]:
         """See the port."""
-        groups = self._shards.grouped(new, lambda one: one.user_id)
+        groups = self._shards.grouped(plans, lambda plan: plan.data.user_id)
         databases = self._shards.databases
         parts = await asyncio.gather(*(self._insert(databases[shard], some) for shard, some in groups.items()))
         stored = {key: one for part in parts for key, one in part.items()}
-        return [stored[one.user_id, one.event_id] for one in new]
+        return [stored[_key(plan)] for plan in plans]
 
     async def get(self, user_id: UserId, notification_id: NotificationId) -> Notification | None:
         """See the port."""
@@ -76,24 +78,20 @@ class PostgresNotifications:
         return self._shards.databases[self._shards.holding(user_id)]
 
     async def _insert(
-        self, database: Database, new: Sequence[NewNotification]
+        self, database: Database, plans: Sequence[NotificationPlanned]
     ) -> dict[tuple[UserId, str], Notification]:
-        unique: dict[tuple[UserId, str], NewNotification] = {}
-        for one in new:
-            unique.setdefault((one.user_id, one.event_id), one)  # one that is told twice counts where it came first
-        some = list(unique.values())
+        unique: dict[tuple[UserId, str], NotificationPlanned] = {}
+        for plan in plans:
+            unique.setdefault(_key(plan), plan)  # one that is told twice counts where it came first
         async with self._turns[database], database.transaction() as connection:
             await connection.execute(SQL["lock"])
-            numbers = await self._number(len(some))
-            rows = [
-                (number, one.user_id, one.event_id, str(one.kind), one.task_id, one.message, one.created_at)
-                for number, one in zip(numbers, some, strict=True)
-            ]
+            numbers = await self._number(len(unique))
+            rows = [row(number, plan) for number, plan in zip(numbers, unique.values(), strict=True)]
             inserted = await connection.fetch(SQL["insert"], *zip(*rows, strict=True))
-            ids = {row[0] for row in inserted} if len(inserted) < len(some) else None
+            ids = {row[0] for row in inserted} if len(inserted) < len(unique) else None
             stored = {
-                (one.user_id, one.event_id): one.numbered(NotificationId(number))
-                for number, one in zip(numbers, some, strict=True)
+                key: events.notification(plan, NotificationId(number))
+                for number, (key, plan) in zip(numbers, unique.items(), strict=True)
                 if ids is None or number in ids
             }
             known = [key for key in unique if key not in stored]
@@ -101,6 +99,10 @@ class PostgresNotifications:
                 rows_known = await connection.fetch(SQL["known"], *zip(*known, strict=True))
                 stored |= {(UserId(row[1]), row[2]): _notification(row) for row in rows_known}
         return stored
+
+
+def _key(planned: NotificationPlanned) -> tuple[UserId, str]:
+    return planned.data.user_id, planned.data.event_id
 
 
 def _notification(row: Any) -> Notification:

@@ -17,8 +17,8 @@ from tasktide.ports.log import WHOLE, Record, Share
 
 # Bytes of values in one row, unless a single append has more.
 ROW_BYTES = 4 * 1024 * 1024
-# While one lane waits for the writer the other prepares and tells; and each has more for one socket at once.
-LANES = {NOTIFICATION_EVENTS: 2}
+# While one lane waits for the writer the others prepare and tell; and each has more for one socket at once.
+LANES = {NOTIFICATION_EVENTS: 4}
 _MUST_READ = msgspec.json.encode([(topic, one) for topic, groups in READERS.items() for one in groups]).decode()
 _pack = msgspec.msgpack.Encoder().encode
 

@@ -6,10 +6,12 @@ import msgspec
 
 from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
+from tasktide.domain import events
+from tasktide.domain.events import NotificationPlanned
 from tasktide.domain.ids import MAX_ID, NotificationId, UserId
 from tasktide.domain.notifications import Notification
 from tasktide.domain.times import Timestamp
-from tasktide.ports.notifications import NewNotification
+from tasktide.ports.notifications import row
 
 SQL = resources.statements(__package__, "notifications")
 
@@ -21,33 +23,30 @@ _json = msgspec.json.Encoder().encode
 class SqliteNotifications:
     """`ports.notifications.NotificationStore` on the table `notifications`; `number` hands out growing ids.
 
-    One process alone inserts, and gives the writer each batch in the moment when it has its ids: they grow in the
-    order of commits.
+    One process alone inserts, and gives the writer each batch in the moment when it has its ids: those of one user, of
+    whom one lane alone is in charge, grow in the order of commits.
     """
 
     def __init__(self, database: Database, number: Callable[[int], Awaitable[range]]) -> None:
         self._database = database
         self._number = number
 
-    async def insert(self, new: Sequence[NewNotification]) -> Sequence[Notification]:
+    async def insert(self, plans: Sequence[NotificationPlanned]) -> Sequence[Notification]:
         """See the port."""
-        numbers = await self._number(len(new))
-        rows = [
-            (number, one.user_id, one.event_id, str(one.kind), one.task_id, one.message, one.created_at)
-            for number, one in zip(numbers, new, strict=True)
-        ]
+        numbers = await self._number(len(plans))
+        rows = [row(number, plan) for number, plan in zip(numbers, plans, strict=True)]
 
         def work(transaction: Transaction) -> str | None:
             inserted = sum(cursor.rowcount for cursor in transaction.rows(SQL["insert"], rows))
-            if inserted == len(new):
+            if inserted == len(plans):
                 return None
-            keys = _json([(one.user_id, one.event_id) for one in new]).decode()
+            keys = _json([(plan.data.user_id, plan.data.event_id) for plan in plans]).decode()
             return str(transaction.value(SQL["stored"], (keys,)))
 
         stored = await self._database.run(work, is_whole=True)
         if stored is not None:
             return _decode_all(stored)
-        return [one.numbered(NotificationId(number)) for number, one in zip(numbers, new, strict=True)]
+        return [events.notification(plan, NotificationId(number)) for number, plan in zip(numbers, plans, strict=True)]
 
     async def get(self, user_id: UserId, notification_id: NotificationId) -> Notification | None:
         """See the port."""

@@ -11,7 +11,7 @@ from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.adapters.sqlite.tail import Tail
 from tasktide.domain import times
 from tasktide.ports.clock import Clock
-from tasktide.ports.log import Lag, Record, Share, Stored
+from tasktide.ports.log import WHOLE, Lag, Record, Share, Stored, lane_of
 
 SQL = resources.statements(__package__, "log")
 
@@ -19,13 +19,18 @@ SQL = resources.statements(__package__, "log")
 LINGER_S = 0.015
 # More at once would keep the event loop, which serves requests beside it, for longer.
 MOST = 1_000
+# Records that a lane may be ahead of what the group remembers: so many are handled again after a stop.
+LEAD = 2_000
+# Records looked at in one go for a lane that has no share in them.
+LOOK = 10_000
 _unpack = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
 class Group:
     """One group's way through one topic. It remembers one offset: up to there all of its lanes have handled all.
 
-    So a lane that was ahead when the process died is given some records again.
+    So a lane that was ahead when the process ended is given some records again. While there is little to do the first
+    lane reads for all, as if it were alone: small batches would cost more than lanes gain.
     """
 
     def __init__(self, database: Database, tail: Tail, clock: Clock, *, topic: str, name: str, lanes: int) -> None:
@@ -36,6 +41,8 @@ class Group:
         # -1 until it has been looked up.
         self.committed = -1
         self.lanes = lanes
+        # Whether each lane reads its share.
+        self.is_wide = True
         self._name = name
         self._readers: dict[Share, SqliteReader] = {}
         self._progress = asyncio.Event()
@@ -56,13 +63,40 @@ class Group:
         """All lanes have been given all records up to here."""
         return min(reader.position for reader in self._readers.values())
 
+    def share_now(self, share: Share, limit: int) -> Share | None:
+        """What the lane of this share reads now; None: nothing, since the first lane reads for all.
+
+        Asked by a lane that has handled what it was given. The first one decides: all read when there is a full batch
+        for each, and it alone when there is less than half of one, and no lane has anything in hand.
+        """
+        if share.lane == 0 and len(self._readers) == self.lanes > 1:
+            waiting = self.tail.end - self.position
+            if not self.is_wide and waiting >= limit * self.lanes:
+                self.is_wide = True
+                for reader in self._readers.values():
+                    reader.wake()
+            elif self.is_wide and waiting < limit / 2 and all(one.is_idle for one in self._readers.values()):
+                self.is_wide = False
+        if self.is_wide:
+            return share
+        return None if share.lane else WHOLE
+
+    def unread(self, found: list[Stored], looked_at: int) -> list[Stored]:
+        """Of what the first lane found for all, what no lane was given before; it is now."""
+        positions = [self._readers[Share(lane, self.lanes)].position for lane in range(self.lanes)]
+        if found and found[0].position <= max(positions):
+            found = [one for one in found if one.position > positions[lane_of(one.key, self.lanes)]]
+        for reader in self._readers.values():
+            reader.position = max(reader.position, looked_at)
+        return found
+
     def announce(self, first: int, records: Sequence[Record]) -> None:
         """These records were appended: wakes the lanes that have a share in them."""
         for reader in self._readers.values():
-            if reader.share.has_any(records):
-                reader.wake()
-            else:
+            if self.is_wide and not reader.share.has_any(records):
                 reader.pass_over(first, first + len(records) - 1)
+            elif self.is_wide or not reader.share.lane:
+                reader.wake()
 
     async def load(self) -> None:
         """Look up how far the group is, once."""
@@ -112,17 +146,25 @@ class SqliteReader:
         self.position = 0
         self._group = group
         self._passed = passed
-        self._given = self._committed = 0
+        # While it asks the file it may find something for itself.
+        self.is_looking = False
+        # The last record given out, and up to where all that was given has been handled.
+        self._given = self._handled = 0
         self._woken = asyncio.Event()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has handled all that it was given, and is not about to find more."""
+        return self._handled >= self._given and not self.is_looking
 
     @property
     def handled(self) -> int:
         """Everything of this lane up to here has been handled."""
-        return self.position if self._committed >= self._given else self._committed
+        return self.position if self._handled >= self._given else self._handled
 
     def begin(self, position: int) -> None:
         """Read on behind a position up to which all has been handled."""
-        self.position = self._given = self._committed = position
+        self.position = self._given = self._handled = position
 
     def rewind(self) -> None:
         """Read on behind the last commit."""
@@ -140,23 +182,22 @@ class SqliteReader:
     async def read(self, limit: int, wait_s: float) -> Sequence[Stored]:
         """See the port."""
         await self._group.load()
-        tail = self._group.tail
-        found = self._from_tail(limit)
-        if not found and (self.position < tail.end or not tail.end):
-            found = await self._from_file(limit)
+        if self._leads and not await self._group.reached(self.position - LEAD, wait_s):
+            return []
+        found = await self._look(limit)
         if not found and wait_s > 0:
+            await self._pass()
             await self._wait(wait_s)
             # After a wait in vain the file is asked all the same: another process may have appended.
-            found = self._from_tail(limit) or await self._from_file(limit)
-        if found:
-            self._given = found[-1].position
-        elif self._group.lanes > 1:
-            await self._group.advance()  # over records that were none of ours
+            found = await self._look(limit, asks_file=True)
+        if not found:
+            await self._pass()
         return found
 
     async def commit(self, position: int) -> None:
         """See the port; with lanes, as far as the others are."""
-        self._committed = max(self._committed, position)
+        self._handled = max(self._handled, position)
+        self.position = max(self.position, position)
         await self._group.advance()
         self._passed()
 
@@ -171,32 +212,77 @@ class SqliteReader:
         age_ms = times.epoch_ms(group.clock.now()) - times.epoch_ms(oldest) if oldest else 0
         return Lag(end - group.committed, max(0.0, age_ms / 1000))
 
+    @property
+    def _leads(self) -> bool:
+        """Whether this lane has handled all it was given, far ahead of another."""
+        group = self._group
+        return group.lanes > 1 and group.is_wide and self.is_idle and self.position > group.committed + LEAD
+
+    async def _pass(self) -> None:
+        """Let the group know that what was looked at in vain was none of ours."""
+        if self._group.lanes > 1:
+            await self._group.advance()
+            self._passed()
+
     async def _wait(self, wait_s: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._woken.wait()
 
-    def _from_tail(self, limit: int) -> list[Stored]:
+    async def _look(self, limit: int, *, asks_file: bool = False) -> list[Stored]:
         self._woken.clear()
-        found, self.position = self._group.tail.read(self.position + 1, limit, self.share)
-        return found
+        share, tail = self._group.share_now(self.share, limit), self._group.tail
+        if share is None:
+            return []
+        found = self._from_tail(share, limit)
+        if found or (self.position == tail.end > 0 and not asks_file):
+            return found
+        self.is_looking = True
+        try:
+            return await self._from_file(share, limit) or self._from_tail(share, limit)
+        finally:
+            self.is_looking = False
 
-    async def _from_file(self, limit: int) -> list[Stored]:
-        topic, position, share = self._group.topic, self.position, self.share
-        found, looked_at = await self._group.database.read(lambda tx: _read(tx, topic, position, limit, share))
+    def _from_tail(self, share: Share, limit: int) -> list[Stored]:
+        return self._taken(share, *self._group.tail.read(self._start(share) + 1, limit, share))
+
+    async def _from_file(self, share: Share, limit: int) -> list[Stored]:
+        topic = self._group.topic
+        while True:
+            after = self._start(share)
+            found, looked_at = await self._group.database.read(lambda tx: _read(tx, topic, after, limit, share))  # noqa: B023 - awaited within the turn
+            found = self._taken(share, found, looked_at)
+            if found or looked_at - after < LOOK:
+                return found
+
+    def _start(self, share: Share) -> int:
+        return self.position if share == self.share else self._group.position
+
+    def _taken(self, share: Share, found: list[Stored], looked_at: int) -> list[Stored]:
+        start = self._start(share)
+        if share != self.share:
+            found = self._group.unread(found, looked_at)
         self.position = max(self.position, looked_at)
+        if found:
+            if self._handled >= self._given:
+                self._handled = start
+            self._given = found[-1].position
         return found
 
 
 def _read(transaction: Transaction, topic: str, after: int, limit: int, share: Share) -> tuple[list[Stored], int]:
     """The share's records behind an offset, at most `limit`, and the last offset that was looked at."""
     found: list[Stored] = []
-    while len(found) < limit:
+    last_looked_at = after + LOOK
+    while len(found) < limit and after < last_looked_at:
         row = transaction.execute(SQL["batch"], (topic, after + 1)).fetchone()
         if row is None:
             break
         last, count, body = row
-        found += [one for one in unpacked(last, count, body) if one.position > after and share.has(one.key)]
+        # What stands for a damaged batch has no key: any lane may have a share in it.
+        found += [
+            one for one in unpacked(last, count, body) if one.position > after and (share.has(one.key) or not one.key)
+        ]
         after = last
     if len(found) > limit:
         return found[:limit], found[limit - 1].position

@@ -8,6 +8,8 @@ from tasktide.ports.log import Record, Share, Stored
 
 # Bytes of values kept per topic.
 TAIL_BYTES = 16 * 1024 * 1024
+# Records looked at in one go at least: most may be another lane's.
+SLICE = 256
 
 
 class Chunk(NamedTuple):
@@ -64,15 +66,16 @@ class Tail:
                 break
             while offset <= chunk.last and len(found) < limit:
                 skipped = offset - chunk.first
-                some = chunk.records[skipped : skipped + limit - len(found)]
+                some = chunk.records[skipped : skipped + max(SLICE, limit - len(found))]
                 found += [
                     Stored(offset + i, one.key, one.value, one.event)
                     for i, one in enumerate(some)
                     if lanes == 1 or hash(one.key) % lanes == lane
                 ]
                 offset += len(some)
-            if len(found) == limit:
-                break
+            if len(found) >= limit:
+                del found[limit:]
+                return found, found[-1].position
         return found, offset - 1
 
     def forget_before(self, offset: int) -> None:

@@ -1,6 +1,7 @@
 """The live stream over WebSocket: one frame to sign in, then one frame a notification."""
 
 import asyncio
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -133,14 +134,16 @@ class Session:
 
     async def _tell(self, live: LiveStream) -> None:
         while True:
-            items = await live.read()
+            told = await live.read()
             if not self._takes_frames:
-                for item in items:
-                    await self._send((HEAD + item.body[1:]).decode())
+                for one in told:
+                    await self._send((HEAD + one.body[1:]).decode())
                 continue
-            for first in range(0, len(items), AT_ONCE):
-                frames = [text_frame(HEAD + item.body[1:]) for item in items[first : first + AT_ONCE]]
-                await self._pass({"type": "websocket.send", "frames": b"".join(frames)})
+            for first in range(0, len(told), AT_ONCE):
+                parts = [
+                    part for one in told[first : first + AT_ONCE] for part in (_opening(len(one.body)), one.body[1:])
+                ]
+                await self._pass({"type": "websocket.send", "frames": b"".join(parts)})
 
     async def _both(self, *parts: Any) -> None:
         tasks = [asyncio.create_task(part) for part in parts]
@@ -184,14 +187,20 @@ class Session:
             return
 
 
-def text_frame(text: bytes) -> bytes:
-    """A whole text frame from a server (RFC 6455, section 5.2)."""
-    size = len(text)
+@lru_cache(maxsize=4_096)
+def frame_head(size: int) -> bytes:
+    """What a text of so many bytes from a server begins with, to be a frame (RFC 6455, section 5.2)."""
     if size < 126:  # noqa: PLR2004 - the two marks for longer lengths
-        return b"\x81%c%b" % (size, text)
+        return b"\x81%c" % size
     if size < 65_536:  # noqa: PLR2004
-        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), text)
-    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
+
+
+@lru_cache(maxsize=4_096)
+def _opening(size: int) -> bytes:
+    """What the frame of a notification has instead of the brace that begins its JSON of so many bytes."""
+    return frame_head(len(HEAD) + size - 1) + HEAD
 
 
 def _bad_frame(why: str) -> TasktideError:
