@@ -136,9 +136,11 @@ async def test_the_first_lane_waits_for_what_others_have_in_hand(engine: Engine,
     assert values(list(await first.read(1_000, 0))) == [21, 22, 23]
 
 
+@pytest.mark.parametrize("tail_bytes", [sqlite_tail.TAIL_BYTES, 1])
 async def test_what_the_first_lane_reads_for_all_is_not_handled_before_it_says_so(
-    engine: Engine, lanes: list[SqliteReader]
+    engine: Engine, lanes: list[SqliteReader], monkeypatch: pytest.MonkeyPatch, tail_bytes: int
 ) -> None:
+    monkeypatch.setattr(sqlite_tail, "TAIL_BYTES", tail_bytes)
     first, second = lanes
     await engine.log.append([*one_sided(second.share, 10), *one_sided(first.share, 1, 11)])
     await first.commit((await first.read(10, 0))[-1].position)

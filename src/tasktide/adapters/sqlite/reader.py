@@ -235,7 +235,7 @@ class SqliteReader:
         if share is None:
             return []
         found = self._from_tail(share, limit)
-        if found or (self.position == tail.end > 0 and not asks_file):
+        if found or (self._start(share) == tail.end > 0 and not asks_file):
             return found
         self.is_looking = True
         try:
