@@ -179,6 +179,19 @@ async def test_a_damaged_batch_is_every_lanes(tmp_path: Path) -> None:
     assert [[one.value for one in some] for some in found] == [[b"\xc1garbage"]] * 2
 
 
+async def test_what_one_lane_had_before_it_was_damaged_is_not_passed_over_for_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_base("sqlite-file", tmp_path, FakeClock()) as (base, log):
+        first, second = lanes_of(log)
+        await log.append([*one_sided(second.share, 5), *one_sided(first.share, 5, 6)])
+        await first.commit((await first.read(10, 0))[-1].position)
+        monkeypatch.setattr(sqlite_tail, "TAIL_BYTES", 1)
+        await log.append(one_sided(first.share, 1, 11))
+        await base.run(lambda tx: tx.execute("UPDATE log_batches SET body = ? WHERE last_offset = 10", (b"\xc1",)))
+        assert [one.value for one in await first.read(100, 0)] == [b"\xc1", b"11"]
+
+
 async def test_lag_is_told_by_one_lane_for_all(engine: Engine, lanes: list[SqliteReader]) -> None:
     await engine.log.append(records(1, 100))
     engine.clock.advance(7)

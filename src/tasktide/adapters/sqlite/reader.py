@@ -85,7 +85,7 @@ class Group:
         """Of what the first lane found for all, what no lane was given before; it is now."""
         positions = [self._readers[Share(lane, self.lanes)].position for lane in range(self.lanes)]
         if found and found[0].position <= max(positions):
-            found = [one for one in found if one.position > positions[lane_of(one.key, self.lanes)]]
+            found = [one for one in found if one.position > positions[lane_of(one.key, self.lanes)] or not one.key]
         for reader in self._readers.values():
             reader.position = max(reader.position, looked_at)
         return found
