@@ -67,6 +67,7 @@ class Tail:
             while offset <= chunk.last and len(found) < limit:
                 skipped = offset - chunk.first
                 some = chunk.records[skipped : skipped + max(SLICE, limit - len(found))]
+                # As `Share.has`, whose call would cost as much as the record: every lane looks at each of them.
                 found += [
                     Stored(offset + i, one.key, one.value, one.event)
                     for i, one in enumerate(some)
