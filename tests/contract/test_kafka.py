@@ -228,14 +228,14 @@ async def test_a_commit_after_the_partition_was_taken_leaves_it_to_the_new_owner
 async def test_trim_forgets_only_what_is_old_and_read_by_all_who_must(log: KafkaLog) -> None:
     await log.append(records(1, 30))
     assert await log.trim(FUTURE) == 0, "nobody has read them"
-    fanout = log.reader(TOPIC, "fanout")
-    found = await read(fanout, 30)
-    await fanout.commit(found[-1].position)
+    feed = log.reader(TOPIC, "feed")
+    found = await read(feed, 30)
+    await feed.commit(found[-1].position)
     assert await log.trim(PAST) == 0, "they are not old"
     assert await log.trim(FUTURE) == 30
     assert await log.trim(FUTURE) == 0
     await log.append(records(31, 31))
-    assert values(await read(fanout, 1)) == [31]
+    assert values(await read(feed, 1)) == [31]
 
 
 async def test_a_broker_that_is_away_is_an_answer() -> None:
@@ -251,14 +251,14 @@ async def test_a_broker_that_is_away_is_an_answer() -> None:
 async def test_the_evidence_is_every_record_with_its_number(opener: Opener) -> None:
     log = opener()
     await log.append(records(1, 25))
-    reader = log.reader(TOPIC, "fanout")
+    reader = log.reader(TOPIC, "feed")
     await reader.commit((await read(reader, 25))[-1].position)
     evidence = KafkaEvidence(log, log._brokers, log._prefix)
     found = [one async for page in evidence.log(TOPIC) for one in page]
     assert sorted(int(one.record.value) for one in found) == list(range(1, 26))
     by_partition = {n: [one.number for one in found if one.partition == n] for n in range(3)}
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in by_partition.values())
-    committed = await evidence.committed(TOPIC, "fanout")
+    committed = await evidence.committed(TOPIC, "feed")
     assert committed == {n: len(numbers) for n, numbers in by_partition.items() if numbers}
 
 

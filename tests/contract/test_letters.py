@@ -7,7 +7,7 @@ from support.engines import Engine
 from tasktide.domain.letters import DeadLetter
 
 LETTER = DeadLetter(
-    topic="task.events", pipeline="fanout", position=7, key="k", value=b"\xff\x00{", reason="because", attempts=1,
+    topic="task.events", pipeline="feed", position=7, key="k", value=b"\xff\x00{", reason="because", attempts=1,
     parked_at=make.NOW,
 )  # fmt: skip
 

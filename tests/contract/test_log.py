@@ -82,7 +82,7 @@ async def test_settled_waits_for_the_commit(engine: Engine) -> None:
 
 
 async def test_trim_forgets_only_what_is_old_and_read_by_all(engine: Engine) -> None:
-    slow, fast = engine.log.reader(TOPIC, "fanout"), engine.log.reader(TOPIC, "fast")
+    slow, fast = engine.log.reader(TOPIC, "feed"), engine.log.reader(TOPIC, "fast")
     await engine.log.append(records(1, 2))
     await fast.commit((await fast.read(10, 0))[-1].position)
     found = await slow.read(1, 0)
@@ -100,10 +100,10 @@ async def test_trim_forgets_only_what_is_old_and_read_by_all(engine: Engine) -> 
 async def test_trim_keeps_what_a_reader_that_never_ran_must_read(engine: Engine) -> None:
     await engine.log.append([*records(1, 2), *records(1, 1, "task.output")])
     assert await engine.log.trim(later(engine.clock.now(), 1)) == 1, "nobody must read task.output"
-    fanout = engine.log.reader(TOPIC, "fanout")
-    found = await fanout.read(10, 0)
+    feed = engine.log.reader(TOPIC, "feed")
+    found = await feed.read(10, 0)
     assert len(found) == 2
-    await fanout.commit(found[-1].position)
+    await feed.commit(found[-1].position)
     assert await engine.log.trim(later(engine.clock.now(), 1)) == 1
 
 

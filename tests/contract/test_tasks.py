@@ -99,6 +99,20 @@ async def test_commit_with_a_stale_version_changes_nothing(engine: Engine) -> No
     assert await logged(engine, events.TASK_OUTPUT) == []
 
 
+async def test_whom_an_event_concerns_is_said_with_it_and_only_if_it_holds(engine: Engine) -> None:
+    task = make.task(1, performer_id=UserId(2), observer_ids=(UserId(3),))
+    await engine.tasks.insert([make.entry(task)])
+    assert sorted(await logged(engine, events.NOTIFICATION_EVENTS)) == ["1.1@2", "1.1@3"]
+    later = renamed(task, "later")
+    assert await engine.tasks.commit([changed(task, later)]) == {task.id}
+    assert await engine.tasks.commit([changed(task, renamed(task, "too late"))]) == frozenset()
+    gone = Change(task_id=task.id, expected_version=2, after=None, event=events.deleted(later, "user:3", make.NOW))
+    assert await engine.tasks.commit([gone]) == {task.id}
+    told = await logged(engine, events.NOTIFICATION_EVENTS)
+    assert sorted(told) == ["1.1@2", "1.1@3", "1.2@2", "1.2@3", "1.3@1", "1.3@2"]
+    assert [one for one in told if one.endswith("@2")] == ["1.1@2", "1.2@2", "1.3@2"], "in the order of the versions"
+
+
 async def test_of_two_changes_of_one_version_one_holds(engine: Engine) -> None:
     task = make.task(1)
     await engine.tasks.insert([make.entry(task)])

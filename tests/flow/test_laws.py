@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from support import make
 from support.engines import LASTING, Engine, open_engine
-from support.pipelines import CASES, Case
+from support.pipelines import CASES, HEARD, WATCHING, Case, loop
 from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import NOTIFICATION_EVENTS
@@ -32,6 +33,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    WATCHING.clear()
+    HEARD.clear()
     monkeypatch.setattr(consumer, "BACKOFF_S", (0.001,))
     monkeypatch.setattr(consumer, "WAIT_S", 0.01)
 
@@ -227,3 +230,22 @@ async def test_stopping_while_the_engine_is_away_ends_at_once(engine: Engine, ca
     engine.interposed.before = None
     assert task.done()
     await run_until_done(engine, case, case.build(engine), NUMBERS)
+
+
+async def test_what_is_not_urgent_is_done_in_few_batches(engine: Engine) -> None:
+    sizes: list[int] = []
+
+    async def handle(some: Sequence[Any]) -> None:
+        sizes.append(len(some))
+
+    pipeline = loop(engine, "feed", events.TASK_EVENTS, handle, batch=100, rest_s=0.2)
+    running = pipeline.start()
+    made = [events.created(make.submission(make.task(number))) for number in range(1, 21)]
+    for event in made:
+        await engine.log.append([Record.of(events.TASK_EVENTS, str(event.data.task.id), event)])
+        await asyncio.sleep(0.002)
+    assert await engine.log.settled(events.TASK_EVENTS, "feed", 20)
+    assert sum(sizes) == len(made)
+    assert len(sizes) < len(made) / 2
+    await pipeline.stop()
+    await running

@@ -95,7 +95,7 @@ def test_metrics_are_json_or_prometheus_text(anonymous: httpx.Client, ann: Perso
     )
     text = anonymous.get("/metrics", headers={"accept": "text/plain"})
     assert text.headers["content-type"].startswith("text/plain")
-    for pipeline in ("ingest", "fanout", "inbox", "worker"):
+    for pipeline in ("ingest", "feed", "inbox", "worker"):
         assert f'tasktide_pipeline_records_total{{pipeline="{pipeline}"}}' in text.text
     openmetrics = anonymous.get("/metrics", headers={"accept": "application/openmetrics-text"})
     assert openmetrics.text.endswith("# EOF\n")

@@ -1,6 +1,7 @@
 """Every pipeline that reads a topic, as a case for the laws: how to feed it, and what it has done."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
@@ -26,9 +27,11 @@ from tasktide.pipelines.loop import Handle, Pipeline
 from tasktide.pipelines.process import Worker
 from tasktide.ports.log import Record
 from tasktide.ports.mail import Mailer
+from tasktide.ports.push import Push, Subscription
 from tasktide.usecases.delivery import DeliveryDesk
 from tasktide.usecases.inbox import Inbox
 from tasktide.usecases.ingest import Ingest
+from tasktide.usecases.live import TASKS, Feed
 from tasktide.usecases.notifications import Notifications
 from tasktide.usecases.processing import Processing
 
@@ -47,7 +50,7 @@ class Case:
     done: Callable[[Engine], Awaitable[list[int]]]
 
 
-def loop(engine: Engine, name: str, topic: str, handle: Handle, batch: int = 4) -> Pipeline:
+def loop(engine: Engine, name: str, topic: str, handle: Handle, batch: int = 4, rest_s: float = 0.0) -> Pipeline:
     return Pipeline(
         name=name,
         topic=topic,
@@ -57,6 +60,7 @@ def loop(engine: Engine, name: str, topic: str, handle: Handle, batch: int = 4) 
         clock=engine.clock,
         metrics=PrometheusMetrics(),
         batch=batch,
+        rest_s=rest_s,
     )
 
 
@@ -110,17 +114,42 @@ ECHO = {"echo": Handler(name="echo", run=echo)}
 
 
 async def _submission(_engine: Engine, number: int) -> Record:
-    made = make.task(number)
+    made = make.task(number, performer_id=UserId(2))
     return Record(events.TASK_INGESTED, str(number), events.encode(make.submission(made)))
 
 
 async def _stored(engine: Engine) -> list[int]:
-    return sorted(task.id for task in await engine.tasks.find(TaskQuery(limit=1_000)))
+    stored: list[int] = sorted(task.id for task in await engine.tasks.find(TaskQuery(limit=1_000)))
+    await engine.settle()
+    assert set(await _planned(engine)) >= set(stored), "who is told of a task is said in the transaction that stores it"
+    return stored
 
 
-async def _created(_engine: Engine, number: int) -> Record:
+# Those who watch all tasks, who stay when an engine goes, and what they have heard of. A test begins without any.
+WATCHING: dict[Push, Subscription] = {}
+HEARD: set[int] = set()
+
+
+async def _created(engine: Engine, number: int) -> Record:
+    await _watch(engine)
     made = make.task(number, performer_id=UserId(2))
     return Record(events.TASK_EVENTS, str(number), events.encode(events.created(make.submission(made))))
+
+
+async def _watch(engine: Engine) -> None:
+    if engine.push not in WATCHING:
+        WATCHING[engine.push] = await engine.push.subscribe([TASKS])
+
+
+async def _announced(engine: Engine) -> list[int]:
+    await _watch(engine)
+    for subscription in WATCHING.values():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                messages = await subscription.read()
+                assert messages is not None, "none is lost"
+                HEARD.update(events.decode(events.TASK_EVENTS, one.body).data.task.id for one in messages)
+    return sorted(HEARD)
 
 
 async def _planned(engine: Engine) -> list[int]:
@@ -208,11 +237,11 @@ CASES = [
         done=_stored,
     ),
     Case(
-        name="fanout",
+        name="feed",
         topic=events.TASK_EVENTS,
-        build=lambda e: loop(e, "fanout", events.TASK_EVENTS, notifications(e).fan_out),
+        build=lambda e: loop(e, "feed", events.TASK_EVENTS, Feed(push=e.push).announce),
         feed=_created,
-        done=_planned,
+        done=_announced,
     ),
     Case(name="inbox", topic=events.NOTIFICATION_EVENTS, build=_build_inbox, feed=_plan, done=_inbox),
     Case(name="redeliver", topic=events.DELIVERIES, build=_build_redeliver, feed=_dead_delivery, done=_waiting),

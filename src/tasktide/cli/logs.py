@@ -11,7 +11,7 @@ _COLOURS = {
     "gateway": "\x1b[36m",
     "ingest": "\x1b[32m",
     "worker": "\x1b[35m",
-    "fanout": "\x1b[34m",
+    "feed": "\x1b[34m",
     "inbox": "\x1b[94m",
     "deliver": "\x1b[33m",
     "schedule": "\x1b[95m",

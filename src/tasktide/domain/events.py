@@ -28,7 +28,7 @@ INGEST = "ingest"
 # Who must have read a topic before its records may go, whether or not they have run yet.
 READERS: Mapping[str, tuple[str, ...]] = {
     TASK_INGESTED: (INGEST,),
-    TASK_EVENTS: ("fanout",),
+    TASK_EVENTS: ("feed",),
     TASK_INPUT: ("worker",),
     TASK_OUTPUT: (),
     NOTIFICATION_EVENTS: ("inbox",),

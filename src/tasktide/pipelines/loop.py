@@ -23,7 +23,8 @@ class Pipeline(Consumer):
     """Hands batches of decoded events to `handle`, which must be idempotent: a crash repeats the batch.
 
     A record that `handle` refuses even alone is parked as a dead letter and its neighbours go through.
-    Unavailable stops the pipeline, which goes on by itself when the engine is back.
+    Unavailable stops the pipeline, which goes on by itself when the engine is back. Behind a batch that was not full it
+    rests for `rest_s`, so that what is not urgent is done in few batches.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class Pipeline(Consumer):
         metrics: Metrics,
         batch: int | None = None,
         share: Share = WHOLE,
+        rest_s: float = 0.0,
     ) -> None:
         super().__init__(name=name, topic=topic, log=log, letters=letters, clock=clock, metrics=metrics, share=share)
         self._handle = handle
         self._batch = batch or self.reader.most
+        self._rest_s = rest_s
 
     async def work(self) -> None:
         """Batches until asked to stop; the batch under way is finished first.
@@ -60,12 +63,18 @@ class Pipeline(Consumer):
                 if committing is not None:
                     await committing
                 committing = asyncio.create_task(self._commit(found[-1][0].position))
-                linger_s = self.reader.linger_s
-                if linger_s * LINGER_RATE <= len(found) < LINGER_TO:
-                    await self.pause(linger_s)
+                await self._gather(len(found))
         finally:
             if committing is not None:
                 await committing
+
+    async def _gather(self, count: int) -> None:
+        """Wait for a larger batch than the last one, where that is worth it."""
+        linger_s = self.reader.linger_s
+        if self._rest_s and count < self._batch:
+            await self.pause(self._rest_s)
+        elif linger_s * LINGER_RATE <= count < LINGER_TO:
+            await self.pause(linger_s)
 
     async def _commit(self, position: int) -> None:
         await self.keep_trying(lambda: self.reader.commit(position))

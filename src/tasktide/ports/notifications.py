@@ -3,16 +3,22 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from tasktide.domain.events import NotificationPlanned
+from tasktide.domain.events import NOTIFICATION_EVENTS, NotificationPlanned
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import Notification
 from tasktide.domain.times import Timestamp
+from tasktide.ports.log import Record
 
 
 def row(number: int, planned: NotificationPlanned) -> tuple[int, UserId, str, str, TaskId | None, str, Timestamp]:
     """A notification as both databases store it: number, user, event, kind, task, message, time."""
     plan = planned.data
     return number, plan.user_id, plan.event_id, str(plan.kind), plan.task_id, plan.message, planned.time
+
+
+def record(planned: NotificationPlanned) -> Record:
+    """A planned notification as the log has it: in line with all others of its user."""
+    return Record.of(NOTIFICATION_EVENTS, str(planned.data.user_id), planned)
 
 
 class NotificationStore(Protocol):

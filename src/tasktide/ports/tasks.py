@@ -5,12 +5,14 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from tasktide.domain.events import Envelope, TaskEvent, encode
+from tasktide.domain import audience
+from tasktide.domain.events import TASK_EVENTS, Envelope, TaskEvent, encode, planned
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
 from tasktide.domain.tasks import Task
 from tasktide.domain.times import Timestamp
 from tasktide.ports.log import Record
+from tasktide.ports.notifications import record
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -50,6 +52,12 @@ class HistoryItem(Envelope[HistoryData], frozen=True, kw_only=True, gc=False):
     """An event as history keeps it: without the snapshot, which the changes add up to."""
 
     type: str
+
+
+def told(event: TaskEvent) -> list[Record]:
+    """What goes on the log in the transaction that makes an event true: the event, and a plan for each concerned."""
+    plans = [record(planned(plan, event.actor, event.time)) for plan in audience.plan(event)]
+    return [Record.of(TASK_EVENTS, str(event.data.task.id), event), *plans]
 
 
 def history_item(event: TaskEvent) -> bytes:

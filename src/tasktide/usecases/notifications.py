@@ -1,4 +1,4 @@
-"""What one may do with notifications, and who is told of what."""
+"""What one may do with notifications."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from typing import Any, Literal, cast
 import msgspec
 from msgspec import Struct
 
-from tasktide.domain import access, audience, events, ids, paging, text, times
+from tasktide.domain import access, events, ids, paging, text, times
 from tasktide.domain.access import Action
 from tasktide.domain.errors import FieldError, Invalid, NotFound, invalid
-from tasktide.domain.events import Planned, TaskEvent
+from tasktide.domain.events import Planned
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import (
     Kind,
@@ -26,7 +26,7 @@ from tasktide.ports.cache import Cache, Snapshot
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
 from tasktide.ports.log import Log, Record
-from tasktide.ports.notifications import NotificationStore
+from tasktide.ports.notifications import NotificationStore, record
 from tasktide.ports.users import PreferenceStore, UserStore
 
 # Inboxes that one request may fill: bounds the memory and time that it takes.
@@ -36,8 +36,6 @@ PREFERENCES_TTL_S = 60.0
 INBOX = "inbox"
 # Records made before the event loop gets a turn.
 TURN = 500
-# Plans in one append: bounds what a batch of events for many people takes in memory, and of the log's room.
-MOST_PLANS = 5_000
 
 
 class DirectMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +56,7 @@ class InboxPage(Struct, frozen=True):
 
 
 class Notifications:
-    """Planning puts one event per person on the log; the inbox pipeline does the rest."""
+    """A direct notification is put on the log once for each person; the inbox pipeline does the rest."""
 
     def __init__(
         self,
@@ -82,17 +80,6 @@ class Notifications:
         self._clock = clock
         self._message_length = message_length
         self._room = Backpressure(log, backlog_limit, (events.NOTIFICATION_EVENTS, INBOX))
-
-    async def fan_out(self, told: Sequence[TaskEvent]) -> None:
-        """Append one planned notification for each person concerned by each event."""
-        now = self._clock.now()
-        records: list[Record] = []
-        for event in told:
-            records += [_record(events.planned(plan, event.actor, now)) for plan in audience.plan(event)]
-            if len(records) >= MOST_PLANS:  # an event may concern a hundred people
-                await self._log.append(records)
-                records = []
-        await self._log.append(records)
 
     async def reserve(self, count: int) -> int:
         """The first of `count` message ids for a request that may have to be repeated."""
@@ -224,7 +211,7 @@ class Notifications:
                     plan = Planned(
                         user_id=user_id, kind=message.kind, task_id=task_id, message=message.message, event_id=event_id
                     )
-                    records.append(_record(events.planned(plan, actor_name, now)))
+                    records.append(record(events.planned(plan, actor_name, now)))
             await self._log.append(records)
             return len(records)
 
@@ -244,7 +231,3 @@ def _check(message: DirectMessage, longest: int) -> list[FieldError]:
     if message.task_id is not None and not 0 < message.task_id <= ids.MAX_ID:
         errors.append(FieldError("task_id", "must be a task id"))
     return errors
-
-
-def _record(event: events.NotificationPlanned) -> Record:
-    return Record.of(events.NOTIFICATION_EVENTS, str(event.data.user_id), event)

@@ -10,6 +10,7 @@ from tasktide.domain.times import Timestamp, later
 from tasktide.ports.clock import Clock
 from tasktide.ports.jobs import Jobs
 from tasktide.ports.log import Log, Record
+from tasktide.ports.notifications import record
 from tasktide.ports.replies import Replies
 from tasktide.ports.tasks import Change, TaskStore
 from tasktide.ports.users import SessionStore
@@ -82,9 +83,7 @@ def _rung(task: Task, now: Timestamp, *, wake: bool, remind: bool) -> Change:
     if wake:
         records.append(Record.of(events.TASK_INPUT, str(task.id), events.work(task, now)))
     if remind and task.status.is_open:
-        for plan in audience.plan_due(task):
-            event = events.planned(plan, events.SYSTEM, now)
-            records.append(Record.of(events.NOTIFICATION_EVENTS, str(plan.user_id), event))
+        records += [record(events.planned(plan, events.SYSTEM, now)) for plan in audience.plan_due(task)]
     return Change(
         task_id=task.id,
         expected_version=task.version,

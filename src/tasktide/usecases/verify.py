@@ -146,9 +146,9 @@ class Verification:
                 self.findings.add(Fault.DOUBLED, f"user {user_id}", detail)
 
     async def _check_events(self, *, has_more: bool) -> None:
-        """Events of a task come in the order of its versions, none left out, and each was fanned out.
+        """Events of a task come in the order of its versions, none left out, with a plan for each person concerned.
 
-        While the stores have more to say, the last versions of a task may not be on the log yet.
+        While the stores have more to say, the last versions of a task, and the last plans, may not be on the log yet.
         """
         records = self._topic(events.TASK_EVENTS)
         seen: dict[TaskId, int] = {}
@@ -163,7 +163,7 @@ class Verification:
                 detail = f"version {task.version} comes before version {last + 1}"
                 self.findings.add(Fault.DISORDERED, f"task {task.id}", detail)
             seen[task.id] = max(last, task.version)
-            if records.is_excused(record) or not self._plans.is_whole:
+            if has_more or records.is_excused(record) or not self._plans.is_whole:
                 continue
             for plan in audience.plan(event):
                 if (plan.event_id, plan.user_id) not in self._planned:

@@ -36,6 +36,8 @@ from tasktide.wiring.ports import Ports
 RING_EVERY_S = 0.1
 DELIVER_EVERY_S = 0.5
 UPKEEP_EVERY_S = 5.0
+# Pages gather what they hear for twice as long before they show it.
+FEED_REST_S = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,7 @@ def users(ports: Ports, settings: Settings) -> Users:
 def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler], people: Users) -> Pipelines:
     """The pipelines, not yet started; `people` are those of the platform that runs beside them."""
 
-    def loops(name: str, topic: str, handle: Handle) -> list[Service]:
+    def loops(name: str, topic: str, handle: Handle, rest_s: float = 0.0) -> list[Service]:
         lanes = ports.log.lanes(topic)
         return [
             Pipeline(
@@ -160,6 +162,7 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
                 clock=ports.clock,
                 metrics=ports.metrics,
                 share=Share(lane, lanes),
+                rest_s=rest_s,
             )
             for lane in range(lanes)
         ]
@@ -175,15 +178,9 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
             push=ports.push,
             jobs=ports.jobs,
         )
-        notifications, feed = _notifications(ports, settings), Feed(push=ports.push)
-
-        async def fan_out(told: Sequence[events.TaskEvent]) -> None:
-            await notifications.fan_out(told)
-            await feed.announce(told)
-
         return [
-            *loops("fanout", events.TASK_EVENTS, fan_out),
             *loops("inbox", events.NOTIFICATION_EVENTS, inbox.receive),
+            *loops("feed", events.TASK_EVENTS, Feed(push=ports.push).announce, FEED_REST_S),
         ]
 
     def deliver() -> list[Service]:

@@ -15,14 +15,12 @@ from tasktide.adapters.postgres.database import Database
 from tasktide.adapters.postgres.moves import Moves
 from tasktide.adapters.postgres.outbox import packed
 from tasktide.adapters.postgres.shards import Shards
-from tasktide.domain import events
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
 from tasktide.domain.tasks import Status, Task, due_key
 from tasktide.domain.times import Timestamp, epoch_ms
 from tasktide.ports.clock import Clock
-from tasktide.ports.log import Record
-from tasktide.ports.tasks import Change, Entry, Totals, history_item
+from tasktide.ports.tasks import Change, Entry, Totals, history_item, told
 
 SQL = resources.statements(__package__, "tasks")
 
@@ -190,7 +188,7 @@ def insertion(entries: Sequence[Entry]) -> list[Any]:
         for field in _LINKS
         for column in _columns([(value, entry.task.id) for entry in entries for value in getattr(entry.task, field)], 2)
     ]
-    records = [record for entry in entries for record in (_record(entry.event), *entry.records)]
+    records = [record for entry in entries for record in (*told(entry.event), *entry.records)]
     return [*_columns(rows, 15), *links, len(records), packed(records)]
 
 
@@ -223,7 +221,7 @@ def _relinked(states: Sequence[tuple[Change, Task]], field: str) -> list[Sequenc
 
 
 def _said(change: Change) -> tuple[TaskId, int, bytes]:
-    records = (*((_record(change.event),) if change.event is not None else ()), *change.records)
+    records = (*(told(change.event) if change.event is not None else ()), *change.records)
     return change.task_id, len(records), packed(records)
 
 
@@ -240,10 +238,6 @@ def _ran_ms(change: Change) -> int | None:
     if task.started_at is None or task.finished_at is None:
         return 0
     return max(0, epoch_ms(task.finished_at) - epoch_ms(task.started_at))
-
-
-def _record(event: events.TaskEvent) -> Record:
-    return Record.of(events.TASK_EVENTS, str(event.data.task.id), event)
 
 
 def _words(task: Task) -> str:

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.adapters.sqlite.log import SqliteLog
-from tasktide.domain import events, times
+from tasktide.domain import times
 from tasktide.domain.events import TaskEvent
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
@@ -18,7 +18,7 @@ from tasktide.domain.tasks import Status, Task, due_key
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Record
-from tasktide.ports.tasks import Change, Entry, Totals, history_item
+from tasktide.ports.tasks import Change, Entry, Totals, history_item, told
 
 SQL = resources.statements(__package__, "tasks")
 
@@ -50,7 +50,7 @@ class SqliteTasks:
         tasks = [_inserted(entry) for entry in entries]
         links = {noun: _links([entry.task for entry in entries], field) for noun, field in _LINKS.items()}
         history = [_history_row(entry.event) for entry in entries]
-        records = [record for entry in entries for record in (_record(entry.event), *entry.records)]
+        records = [record for entry in entries for record in (*told(entry.event), *entry.records)]
 
         def work(transaction: Transaction) -> None:
             transaction.rows(SQL["insert"], tasks)
@@ -166,7 +166,7 @@ def _rows(changes: Sequence[Change]) -> _Rows:
         records=[
             record
             for change in changes
-            for record in (*((_record(change.event),) if change.event else ()), *change.records)
+            for record in (*(told(change.event) if change.event is not None else ()), *change.records)
         ],
     )
 
@@ -231,10 +231,6 @@ def _links(some: Sequence[Task], field: str) -> list[tuple[Any, TaskId, int]]:
 
 def _text(value: object) -> str:
     return _json(value).decode()
-
-
-def _record(event: TaskEvent) -> Record:
-    return Record.of(events.TASK_EVENTS, str(event.data.task.id), event)
 
 
 def _history_row(event: TaskEvent) -> tuple[TaskId, int, str]:
