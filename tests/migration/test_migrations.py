@@ -66,3 +66,22 @@ def test_every_commit_survives_a_power_cut(tmp_path: Path) -> None:
     with contextlib.closing(database.connect(str(tmp_path / "t.db"))) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_the_feed_goes_on_where_the_pipeline_before_it_was(tmp_path: Path) -> None:
+    """Nobody reads for `fanout` any more: as a reader that stands still it would hold the log's records for good."""
+    with contextlib.closing(database.connect(str(tmp_path / "t.db"))) as connection:
+        for number, script in migrate.migrations():
+            if number < 4:
+                migrate.apply(connection, script)
+                connection.execute(f"PRAGMA user_version = {number}")
+        for topic, name in (("task.events", "fanout"), ("notification.events", "inbox")):
+            connection.execute("INSERT INTO log_groups (topic, name, committed) VALUES (?, ?, 7)", (topic, name))
+        letter = "INSERT INTO dead_letters (topic, pipeline, position, key, value, reason, attempts, parked_at) VALUES "
+        connection.execute(
+            letter + "('task.events', 'fanout', 5, 'k', x'00', 'because', 1, '2026-11-20T12:00:00.000Z')"
+        )
+        assert migrate.migrate(connection)[0] == 4
+        groups = connection.execute("SELECT topic, name, committed FROM log_groups ORDER BY topic").fetchall()
+        assert groups == [("notification.events", "inbox", 7), ("task.events", "feed", 7)]
+        assert connection.execute("SELECT pipeline FROM dead_letters").fetchall() == [("feed",)]
