@@ -13,10 +13,11 @@ from support.pipelines import BACKLOG_LIMIT, CASES, notifications
 from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.ids import UserId
+from tasktide.ports import tasks as store
 from tasktide.ports.backpressure import Backpressure
 from tasktide.ports.log import Stored
 from tasktide.ports.tasks import Entry
-from tasktide.usecases import ingest
+from tasktide.usecases.ingest import Ingest
 from tasktide.usecases.notifications import DirectMessage
 
 [INBOX] = [case for case in CASES if case.name == "inbox"]
@@ -46,7 +47,7 @@ async def test_tasks_that_concern_many_people_are_stored_in_parts(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plans of a whole batch of them could be more than one transaction takes, and would be so at each new try."""
-    monkeypatch.setattr(ingest, "MOST_TOLD", 20)
+    monkeypatch.setattr(store, "MOST_TOLD", 20)
     parts: list[int] = []
     insert = engine.tasks.insert
 
@@ -57,7 +58,7 @@ async def test_tasks_that_concern_many_people_are_stored_in_parts(
     monkeypatch.setattr(engine.tasks, "insert", counted)
     crowd = tuple(UserId(number) for number in range(100, 130))
     tasks = [make.task(number, observer_ids=crowd[:7] if number < 10 else crowd) for number in range(1, 11)]
-    await ingest.Ingest(store=engine.tasks, clock=engine.clock).receive([make.submission(one) for one in tasks])
+    await Ingest(store=engine.tasks, clock=engine.clock).receive([make.submission(one) for one in tasks])
     assert parts == [2, 2, 2, 2, 1, 1], "two concern 18 people at most; one that alone concerns more goes alone"
     await engine.settle()
     reader = engine.log.reader(INBOX.topic, "others")
@@ -66,6 +67,31 @@ async def test_tasks_that_concern_many_people_are_stored_in_parts(
         stored = [*stored, *more]
     planned = [(plan.data.task_id, plan.data.user_id) for plan in (_event(INBOX.topic, one) for one in stored)]
     assert len(planned) == len(set(planned)) == 9 * 7 + 30, "each is told once of each task"
+
+
+async def test_parts_that_are_stored_are_not_said_again_while_an_engine_is_away(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_TOLD", 6)
+    tried: list[list[int]] = []
+    insert = engine.tasks.insert
+
+    async def flaky(entries: Sequence[Entry]) -> None:
+        tried.append([entry.task.id for entry in entries])
+        if 4 in tried[-1] and len(tried) < 5:
+            raise Unavailable("store", "away")
+        await insert(entries)
+
+    monkeypatch.setattr(engine.tasks, "insert", flaky)
+    ingest = Ingest(store=engine.tasks, clock=engine.clock)
+    batch = [make.submission(make.task(number)) for number in range(1, 6)]
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await ingest.receive(batch)
+    await ingest.receive(batch)
+    assert tried == [[1, 2, 3], [4, 5], [4, 5], [4, 5], [4, 5]]
+    await ingest.receive(batch)
+    assert tried[5:] == [[1, 2, 3], [4, 5]], "a batch that is read again is a new one"
 
 
 def _event(topic: str, record: Stored) -> Any:

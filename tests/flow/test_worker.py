@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -20,13 +20,16 @@ from support.pipelines import ECHO, processing, worker
 from tasktide.domain import events, tasks
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.handlers import Context, Handler
+from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.tasks import WORKER_DIED, Status, Task
 from tasktide.pipelines import process
 from tasktide.pipelines.process import Worker
 from tasktide.pipelines.waiting import WaitingRoom, Watermark
+from tasktide.ports import tasks as store
 from tasktide.ports.log import Record, Stored
 from tasktide.ports.push import Message
 from tasktide.ports.tasks import Change
+from tasktide.usecases.processing import Outcome
 
 
 def handlers(**functions: Callable[..., Any]) -> dict[str, Handler]:
@@ -468,6 +471,27 @@ async def test_an_outcome_is_stored_however_often_the_job_is_edited_meanwhile(en
         go.set()
         done = await finished(engine, 1)
     assert (done.title, done.status) == ("Edit 30", Status.DONE)
+
+
+async def test_outcomes_of_jobs_that_concern_many_people_are_stored_in_parts(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_TOLD", 8)
+    jobs = [make.task(number, handler="echo", observer_ids=(UserId(7), UserId(8))) for number in range(1, 6)]
+    await engine.tasks.insert([make.entry(job) for job in jobs])
+    use_case = processing(engine, ECHO)
+    attempts = await use_case.claim([events.work(job, make.NOW).data for job in jobs])
+    sizes: list[int] = []
+    commit = engine.tasks.commit
+
+    async def counted(changes: Sequence[Change]) -> frozenset[TaskId]:
+        sizes.append(len(changes))
+        return await commit(changes)
+
+    monkeypatch.setattr(engine.tasks, "commit", counted)
+    await use_case.finish([Outcome(attempt.task, result=Raw(b"1")) for attempt in attempts])
+    assert sizes == [2, 2, 1]
+    assert [(await current(engine, job.id)).status for job in jobs] == [Status.DONE] * 5
 
 
 async def test_a_handler_is_never_run_more_often_at_once_than_it_allows(engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """The task store."""
 
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -13,6 +13,11 @@ from tasktide.domain.tasks import Task
 from tasktide.domain.times import Timestamp
 from tasktide.ports.log import Record
 from tasktide.ports.notifications import record
+
+T = TypeVar("T")
+
+# People concerned by what one transaction stores: a plan for each goes with it, and a task may concern a hundred.
+MOST_TOLD = 5_000
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -54,6 +59,20 @@ class HistoryItem(Envelope[HistoryData], frozen=True, kw_only=True, gc=False):
     type: str
 
 
+def parts(items: Sequence[T], concerning: Callable[[T], Task | None]) -> Iterator[Sequence[T]]:
+    """The items in order, as many at a time as the tasks they are about concern `MOST_TOLD` people; at least one."""
+    first = people = 0
+    for index, item in enumerate(items):
+        task = concerning(item)
+        concerned = 2 + (len(task.observer_ids) if task is not None else 0)
+        if people + concerned > MOST_TOLD and index > first:
+            yield items[first:index]
+            first, people = index, 0
+        people += concerned
+    if first < len(items):
+        yield items[first:]
+
+
 def told(event: TaskEvent) -> list[Record]:
     """What goes on the log in the transaction that makes an event true: the event, and a plan for each concerned."""
     plans = [record(planned(plan, event.actor, event.time)) for plan in audience.plan(event)]
@@ -85,7 +104,7 @@ class Totals(NamedTuple):
 class TaskStore(Protocol):
     """Tasks, their history and alarms. State and the events it causes travel in one call.
 
-    Events go to the log (`task.events`, keyed by task id) and into the history. Every method raises
+    Events go into the history and to the log (`told`), with a plan for each person concerned. Every method raises
     Unavailable when the engine is away, full or too busy; then nothing was changed, or the call may be repeated.
     """
 

@@ -22,7 +22,7 @@ from tasktide.ports.cache import Cache, of_task, task_key
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Record
 from tasktide.ports.push import Message, Push
-from tasktide.ports.tasks import Change, TaskStore
+from tasktide.ports.tasks import Change, TaskStore, parts
 from tasktide.ports.threads import OutOfTime, Threads
 
 ERROR_LENGTH = 2_000
@@ -192,8 +192,10 @@ class Processing:
         while left:
             now = self._clock.now()
             changes = [self._finish(left[task_id], task, now) for task_id, task in current.items()]
-            applied = await self._store.commit(changes)
-            await self._announce([c.after for c in changes if c.task_id in applied and c.after is not None])
+            applied: set[TaskId] = set()
+            for some in parts(changes, lambda change: change.after):
+                applied |= await self._store.commit(some)
+                await self._announce([c.after for c in some if c.task_id in applied and c.after is not None])
             # Somebody edited the others meanwhile: the outcome goes onto what they are now.
             stored = await self._store.get(left.keys() - applied)
             current = {task_id: task for task_id, task in stored.items() if _is_same(left[task_id].task, task)}
