@@ -11,7 +11,7 @@ from tasktide.domain.findings import Fault, Findings
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.ports.evidence import Exceptions, KeptEvent, KeptRecord, LogEvidence, StoreEvidence
 
-# Who must have had the effect of a record, by topic.
+# Who must have handled a record before its effect can be asked for, by topic.
 GROUPS = {
     topic: events.READERS[topic][0] for topic in (events.TASK_INGESTED, events.TASK_EVENTS, events.NOTIFICATION_EVENTS)
 }
@@ -163,7 +163,7 @@ class Verification:
                 detail = f"version {task.version} comes before version {last + 1}"
                 self.findings.add(Fault.DISORDERED, f"task {task.id}", detail)
             seen[task.id] = max(last, task.version)
-            if has_more or records.is_excused(record) or not self._plans.is_whole:
+            if has_more or records.is_late(record) or not self._plans.is_whole:
                 continue
             for plan in audience.plan(event):
                 if (plan.event_id, plan.user_id) not in self._planned:
@@ -241,8 +241,11 @@ class _Topic:
 
     def is_excused(self, one: KeptRecord) -> bool:
         """Whether the record is still on its way, or is a dead letter."""
-        is_late = one.number > self._committed.get(one.partition, 0)
-        return is_late or (self._topic, self._group, one.record.position) in self._exceptions.parked
+        return self.is_late(one) or (self._topic, self._group, one.record.position) in self._exceptions.parked
+
+    def is_late(self, one: KeptRecord) -> bool:
+        """Whether the record was not handled when this was asked."""
+        return one.number > self._committed.get(one.partition, 0)
 
     def _check_gap(self, last: int, one: KeptRecord) -> None:
         if one.number == last + 1:

@@ -42,7 +42,8 @@ def embedded_evidence(settings: Settings) -> Iterator[evidence.SqliteEvidence]:
     if not (folder / SUBMISSIONS_FILE).is_file():
         _check_submissions(folder)
         raise CannotStart(f"The data in {folder} was written by an earlier version: run `tasktide migrate` first.")
-    with or_cannot_start(folder), evidence.evidence(folder / DATABASE_FILE, folder / SUBMISSIONS_FILE) as found:
+    files = folder / DATABASE_FILE, folder / SUBMISSIONS_FILE
+    with or_cannot_start(folder), evidence.evidence(*files, is_outbox=settings.kafka_brokers is not None) as found:
         yield found
 
 

@@ -26,9 +26,10 @@ class SqliteEvidence:
     The submissions' comes first, so that what it calls stored is.
     """
 
-    def __init__(self, main: sqlite3.Connection, submissions: sqlite3.Connection) -> None:
+    def __init__(self, main: sqlite3.Connection, submissions: sqlite3.Connection, *, is_outbox: bool) -> None:
         self._main = main
         self._submissions = submissions
+        self._is_outbox = is_outbox
 
     async def log(self, topic: str) -> AsyncIterator[Sequence[KeptRecord]]:
         """See the port."""
@@ -64,8 +65,8 @@ class SqliteEvidence:
         return {0: progress(Transaction(self._home(topic)), topic, group)[1]}
 
     async def outgoing(self) -> int:
-        """See the port: what is said is on the log at once."""
-        return 0
+        """See the port: where the log is elsewhere, what stands in these tables is on its way there."""
+        return int((await self._all(self._main, "records"))[0][0]) if self._is_outbox else 0
 
     async def exceptions(self) -> Exceptions:
         """See the port."""
@@ -95,8 +96,11 @@ class SqliteEvidence:
 
 
 @contextlib.contextmanager
-def evidence(main: Path, submissions: Path) -> Iterator[SqliteEvidence]:
-    """The evidence in two files, as they are now; sqlite3.Error when they cannot be read."""
+def evidence(main: Path, submissions: Path, *, is_outbox: bool = False) -> Iterator[SqliteEvidence]:
+    """The evidence in two files, as they are now; sqlite3.Error when they cannot be read.
+
+    `is_outbox` tells that the log is elsewhere, and what the stores have to say to it is in these.
+    """
     with contextlib.ExitStack() as stack:
         snapshots = []
         for path in (submissions, main):
@@ -104,4 +108,4 @@ def evidence(main: Path, submissions: Path) -> Iterator[SqliteEvidence]:
             connection.execute("BEGIN")
             connection.execute(SQL["snapshot"]).fetchone()  # a snapshot is taken by the first read
             snapshots.append(connection)
-        yield SqliteEvidence(snapshots[1], snapshots[0])
+        yield SqliteEvidence(snapshots[1], snapshots[0], is_outbox=is_outbox)

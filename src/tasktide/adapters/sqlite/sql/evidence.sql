@@ -10,6 +10,10 @@ PRAGMA integrity_check
 -- A topic's batches behind an offset. log_batches_by_offset.
 SELECT last_offset, records, body FROM log_batches WHERE topic = ? AND last_offset > ? ORDER BY last_offset LIMIT ?
 
+-- name: records
+-- How many records stand in the tables of the log.
+SELECT coalesce(sum(records), 0) FROM log_batches
+
 -- name: tasks
 -- Tasks behind an id. Primary key.
 SELECT id, version, status, doc FROM tasks WHERE id > ? ORDER BY id LIMIT ?
