@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.processes import Server
+from bench.roles import Roles
 from bench.run import drive, machine
 
 HERE = Path(__file__).parent
@@ -57,6 +58,7 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {
         "Tasktide, one process on SQLite": ours({}, chosen.seconds),
         "Tasktide, one process on PostgreSQL, Kafka and Redis": ours(stores(engines), chosen.seconds),
+        "Tasktide, every role a process, on the same": apart(chosen.seconds),
     }
     for name in WORKERS:
         found[name] = peer(name, engines, chosen.seconds)
@@ -98,7 +100,17 @@ def ours(environment: Mapping[str, str], seconds: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         with Server(data, **environment) as server:
-            report = drive(server.port, data, JOBS, seconds, **environment)
+            return _rates(drive(server.port, data, JOBS, seconds, **environment))
+
+
+def apart(seconds: float) -> dict[str, float]:
+    """As `ours`, on all roles apart and the real engines."""
+    with tempfile.TemporaryDirectory() as folder, Roles(Path(folder)) as roles:
+        return _rates(drive(roles.port, roles.folder, JOBS, seconds, **roles.environment))
+
+
+def _rates(report: Mapping[str, Any]) -> dict[str, float]:
+    """What counts of a load's report; everything must have arrived."""
     if report["settle_s"] is None:
         raise RuntimeError(f"not everything arrived: {report}")
     return {"accepted_rate": report["accepted_rate"], "done_rate": report["delivered_rate"]}
