@@ -28,7 +28,7 @@ ROLES = {
         ),
         Role(name="ingest", about="stores what was submitted", services=lambda p: p.ingest()),
         Role(name="worker", about="runs jobs", services=lambda p: p.worker()),
-        Role(name="notifier", about="plans and stores notifications", services=lambda p: p.notifier()),
+        Role(name="notifier", about="stores notifications and tells those who listen", services=lambda p: p.notifier()),
         Role(name="deliver", about="sends notifications out by mail", services=lambda p: p.deliver()),
         Role(name="relay", about="carries what the stores say to the log", services=lambda p: p.relay()),
         Role(name="schedule", about="wakes jobs, reminds, sweeps", services=lambda p: p.schedule()),

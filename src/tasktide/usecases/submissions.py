@@ -29,7 +29,7 @@ STORED_WITHIN_S = 5.0
 TURN = 200
 MOST_ERRORS = 100
 IDS = "tasks"
-# From a submission to who is told of it.
+# From a submission to who is told of it, and what happens to jobs: their three events each are on no other topic.
 WAYS = [
     (topic, events.READERS[topic][0])
     for topic in (events.TASK_INGESTED, events.TASK_EVENTS, events.NOTIFICATION_EVENTS)
