@@ -80,6 +80,12 @@ async def test_a_deleted_task_does_not_come_back(engine: Engine) -> None:
     assert await engine.tasks.find(TaskQuery()) == []
     assert await engine.tasks.history(task.id, 0, 10) == []
     assert "1.2" in await logged(engine)
+    assert await engine.tasks.purge(engine.clock.now()) == 0, "it was deleted at this moment"
+    await engine.tasks.insert([make.entry(task)])
+    assert await engine.tasks.get([task.id]) == {}
+    assert await engine.tasks.purge(later(engine.clock.now(), 1)) == 1
+    await engine.tasks.insert([make.entry(task)])
+    assert await engine.tasks.get([task.id]) == {task.id: task}, "nothing remembers it any more"
 
 
 async def test_commit_with_a_stale_version_changes_nothing(engine: Engine) -> None:

@@ -12,8 +12,9 @@ from tasktide.domain.ids import UserId
 from tasktide.domain.notifications import Channel
 from tasktide.domain.tasks import Status
 from tasktide.domain.times import later
+from tasktide.ports.tasks import Change
 from tasktide.usecases.ingest import Ingest
-from tasktide.usecases.schedule import Schedule
+from tasktide.usecases.schedule import TOMBSTONES_KEPT_S, Schedule
 
 
 def schedule(engine: Engine) -> Schedule:
@@ -90,6 +91,22 @@ async def test_sweeping_forgets_what_is_over(engine: Engine) -> None:
     await schedule(engine).sweep()
     assert await engine.replies.claim("k", b"other", 2, later(now, 500)) is None
     assert await engine.log.reader(events.TASK_EVENTS, "late").read(10, 0) == []
+
+
+async def test_a_deletion_is_remembered_longer_than_the_log_could_bring_the_task_back(engine: Engine) -> None:
+    ingest = Ingest(store=engine.tasks, clock=engine.clock)
+    submission = make.submission(make.task(1))
+    await ingest.receive([submission])
+    task = make.task(1)
+    gone = Change(task_id=task.id, expected_version=1, after=None, event=events.deleted(task, "user:1", make.NOW))
+    assert await engine.tasks.commit([gone]) == {task.id}
+    engine.clock.advance(TOMBSTONES_KEPT_S + 99)
+    await schedule(engine).sweep()
+    await ingest.receive([submission])
+    assert await engine.tasks.get([task.id]) == {}
+    engine.clock.advance(2)
+    await schedule(engine).sweep()
+    assert await engine.tasks.purge(later(engine.clock.now(), 1)) == 0, "nothing is left to forget"
 
 
 class Post:

@@ -138,6 +138,10 @@ class TaskStore(Protocol):
         """Tasks with an alarm at or before `now`, most overdue first: (task, must wake, must remind)."""
         ...
 
+    async def purge(self, before: Timestamp) -> int:
+        """Forget that tasks were deleted before then; how many. Submissions read again would bring them back."""
+        ...
+
     async def count(self, where: TaskFilter) -> int:
         """How many tasks match."""
         ...

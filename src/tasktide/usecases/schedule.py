@@ -17,6 +17,8 @@ from tasktide.ports.users import SessionStore
 
 BATCH = 500
 DELIVERIES_KEPT_S = 7 * 86_400.0
+# Beyond what the log keeps: how long an engine that holds up the log's readers, or a task's move, may be away.
+TOMBSTONES_KEPT_S = 7 * 86_400.0
 
 
 class Schedule:
@@ -52,12 +54,13 @@ class Schedule:
         return len(due)
 
     async def sweep(self) -> None:
-        """Forget expired sessions and replies, deliveries long done, and log records that all have read."""
+        """Forget expired sessions and replies, old deliveries and deletions, and log records that all have read."""
         now = self._clock.now()
         await self._sessions.purge(now)
         await self._replies.purge(now)
         await self._jobs.purge(later(now, -DELIVERIES_KEPT_S))
         await self._log.trim(later(now, -self._log_retention_s))
+        await self._store.purge(later(now, -self._log_retention_s - TOMBSTONES_KEPT_S))
 
     def _rung(self, task: Task, now: Timestamp, *, wake: bool, remind: bool) -> Change:
         if wake and task.is_job and task.status is Status.IN_PROGRESS:

@@ -126,6 +126,10 @@ class PostgresTasks:
         due = heapq.nsmallest(limit, chain.from_iterable(parts), key=lambda row: row[3])
         return [(_decode(doc), wake, remind) for doc, wake, remind, _ in due]
 
+    async def purge(self, before: Timestamp) -> int:
+        """See the port."""
+        return sum(await self._shards.all(lambda database: database.execute(SQL["purge"], before)))
+
     async def count(self, where: TaskFilter) -> int:
         """See the port."""
         conditions, parameters = _where(where)

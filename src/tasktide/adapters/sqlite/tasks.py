@@ -112,6 +112,10 @@ class SqliteTasks:
         """See the port."""
         return _decode_alarms(await self._database.read(lambda tx: tx.value(SQL["alarms"], (now, limit))))
 
+    async def purge(self, before: Timestamp) -> int:
+        """See the port."""
+        return await self._database.run(lambda tx: tx.execute(SQL["purge"], (before,)).rowcount)
+
     async def count(self, where: TaskFilter) -> int:
         """See the port."""
         conditions, parameters = _where(where)

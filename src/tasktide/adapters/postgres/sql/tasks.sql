@@ -239,6 +239,10 @@ UPDATE tasks SET moving = 0 WHERE id = $1 AND moving = 2
 -- It does not move after all: it is where it belongs. Primary key.
 UPDATE tasks SET moving = 0 WHERE id = $1
 
+-- name: purge
+-- Forgets what was deleted here, or left, long ago. task_tombstones_old.
+DELETE FROM task_tombstones WHERE deleted_at < $1
+
 -- name: is_buried
 -- Whether a task was deleted here. Primary key.
 SELECT EXISTS (SELECT 1 FROM task_tombstones WHERE id = $1 AND NOT has_moved)

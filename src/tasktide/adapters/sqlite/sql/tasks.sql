@@ -62,6 +62,10 @@ DELETE FROM task_history WHERE task_id IN (SELECT value FROM json_each(?))
 -- Remembers deleted ids (JSON array), so that nothing brings them back. Write lock.
 INSERT OR IGNORE INTO task_tombstones (id, deleted_at) SELECT value, ?2 FROM json_each(?1)
 
+-- name: purge
+-- Forgets what was deleted long ago. Write lock; task_tombstones_old.
+DELETE FROM task_tombstones WHERE deleted_at < ?
+
 -- name: add_totals
 -- Adds to both running totals: jobs done, and the milliseconds they ran. Write lock.
 UPDATE task_totals SET value = value + iif(name = 'done', ?1, ?2)
