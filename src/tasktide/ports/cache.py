@@ -9,10 +9,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from tasktide.domain.events import encode
-from tasktide.domain.ids import TaskId
+from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.tasks import Task
 
 TASK_TTL_S = 600.0
+# A copy that was read while its owner changed it is wrong for so long at most.
+PREFERENCES_TTL_S = 60.0
 # A tag outlives what is kept under it.
 TAG_TTL_S = 86_400.0
 # What was kept at one moment goes over so large a part of its time, not all at once.
@@ -46,6 +48,16 @@ def of_task(task: Task) -> Snapshot:
 def of_no_task(task_id: TaskId, version: int) -> Snapshot:
     """A task that was deleted at that version."""
     return Snapshot(task_key(task_id), version, b"", TASK_TTL_S)
+
+
+def preferences_key(user_id: UserId) -> str:
+    """Where what a user wants to hear is kept."""
+    return f"user:{user_id}:preferences"
+
+
+def of_preferences(user_id: UserId, version: int, body: bytes) -> Snapshot:
+    """What a user wants to hear, as JSON. A copy of what is stored is version 1; what its owner says is above it."""
+    return Snapshot(preferences_key(user_id), version, body, PREFERENCES_TTL_S)
 
 
 def spread(ttl_s: float) -> float:

@@ -11,13 +11,11 @@ from tasktide.domain.deliveries import Delivery
 from tasktide.domain.events import NotificationPlanned
 from tasktide.domain.ids import UserId
 from tasktide.domain.notifications import Channel, Kind, Notification, Preferences, default_preferences
-from tasktide.ports.cache import Cache, Snapshot
+from tasktide.ports.cache import Cache, of_preferences, preferences_key
 from tasktide.ports.jobs import Jobs
 from tasktide.ports.notifications import NotificationStore
 from tasktide.ports.push import Message, Push
 from tasktide.ports.users import PreferenceStore
-
-PREFERENCES_TTL_S = 60.0
 
 _encode = msgspec.json.Encoder().encode
 _decode_preferences = msgspec.json.Decoder(Preferences).decode
@@ -67,16 +65,14 @@ class Inbox:
             await self._push.publish(messages)
 
     async def _wishes(self, user_ids: AbstractSet[UserId]) -> dict[UserId, "_Wishes"]:
-        keys = {f"user:{user_id}:preferences": user_id for user_id in user_ids}
+        keys = {preferences_key(user_id): user_id for user_id in user_ids}
         wishes = {keys[key]: _wishes_in(body) for key, body in (await self._cache.get(keys.keys())).items()}
         missing = user_ids - wishes.keys()
         if missing:
             stored = await self._preferences.preferences(missing)
             found = {user_id: _encode(stored.get(user_id, _DEFAULT)) for user_id in missing}
             wishes |= {user_id: _wishes_in(body) for user_id, body in found.items()}
-            await self._cache.put(
-                [Snapshot(f"user:{user_id}:preferences", 1, body, PREFERENCES_TTL_S) for user_id, body in found.items()]
-            )
+            await self._cache.put([of_preferences(user_id, 1, body) for user_id, body in found.items()])
         return wishes
 
 

@@ -22,7 +22,7 @@ from tasktide.domain.notifications import (
 from tasktide.domain.paging import Cursor
 from tasktide.domain.users import Actor
 from tasktide.ports.backpressure import Backpressure
-from tasktide.ports.cache import Cache, Snapshot
+from tasktide.ports.cache import Cache, of_preferences
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
 from tasktide.ports.log import Log, Record
@@ -32,7 +32,6 @@ from tasktide.ports.users import PreferenceStore, UserStore
 # Inboxes that one request may fill: bounds the memory and time that it takes.
 MOST_RECIPIENTS = 100_000
 MOST_ERRORS = 100
-PREFERENCES_TTL_S = 60.0
 INBOX = "inbox"
 # Records made before the event loop gets a turn.
 TURN = 500
@@ -158,8 +157,7 @@ class Notifications:
         await self._preferences.prefer(actor.user_id, whole)
         # At a version above that of any copy that is being read right now.
         version = times.epoch_ms(self._clock.now())
-        body = msgspec.json.encode(whole)
-        await self._cache.put([Snapshot(f"user:{actor.user_id}:preferences", version, body, PREFERENCES_TTL_S)])
+        await self._cache.put([of_preferences(actor.user_id, version, msgspec.json.encode(whole))])
         return whole
 
     async def _page(self, actor: Actor, found: list[Notification], order: str, limit: int) -> InboxPage:
