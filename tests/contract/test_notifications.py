@@ -1,5 +1,7 @@
 """What every notification store promises."""
 
+import pytest
+
 from support import make
 from support.engines import Engine
 from tasktide.domain.ids import NotificationId, UserId
@@ -44,6 +46,23 @@ async def test_the_inbox_is_paged_both_ways(engine: Engine) -> None:
     assert [one.id for one in await store.newest(ANN, NotificationId(4), 10, unread=False)] == [3, 2, 1]
     assert [one.id for one in await store.after(ANN, NotificationId(2), 2)] == [3, 4]
     assert await store.last_id(BOB) == 0
+
+
+@pytest.mark.parametrize("read", [(1, 3), (2, 5), (1, 2, 3, 4, 5)])
+async def test_pages_hold_read_and_unread_ones_in_their_order(engine: Engine, read: tuple[int, ...]) -> None:
+    store = engine.notifications
+    await store.insert([make.told(n) for n in range(1, 6)])
+    await store.insert([make.told(6, 2)])
+    for number in read:
+        assert await store.read(ANN, NotificationId(number), make.NOW, only=True) == 1
+    assert [one.id for one in await store.newest(ANN, None, 3, unread=False)] == [5, 4, 3]
+    assert [one.id for one in await store.newest(ANN, NotificationId(3), 3, unread=False)] == [2, 1]
+    assert [one.id for one in await store.after(ANN, NotificationId(0), 3)] == [1, 2, 3]
+    assert [one.id for one in await store.after(ANN, NotificationId(3), 3)] == [4, 5]
+    assert [one.id for one in await store.after(ANN, NotificationId(0), 9, unread=True)] == [
+        n for n in range(1, 6) if n not in read
+    ]
+    assert await store.last_id(ANN) == 5
 
 
 async def test_reading_one_and_all(engine: Engine) -> None:

@@ -20,9 +20,13 @@ SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
 FROM notifications WHERE id = $1 AND user_id = $2
 
 -- name: newest
--- The inbox downwards from an id. notifications_by_user.
-SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
-FROM notifications WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3
+-- The inbox downwards from an id. notifications_unread, notifications_read.
+(SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
+ FROM notifications WHERE user_id = $1 AND id < $2 AND read_at IS NULL ORDER BY id DESC LIMIT $3)
+UNION ALL
+(SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
+ FROM notifications WHERE user_id = $1 AND id < $2 AND read_at IS NOT NULL ORDER BY id DESC LIMIT $3)
+ORDER BY id DESC LIMIT $3
 
 -- name: newest_unread
 -- As newest, the unread ones alone. notifications_unread.
@@ -30,9 +34,13 @@ SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
 FROM notifications WHERE user_id = $1 AND id < $2 AND read_at IS NULL ORDER BY id DESC LIMIT $3
 
 -- name: after
--- The inbox upwards from an id. notifications_by_user.
-SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
-FROM notifications WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3
+-- The inbox upwards from an id. notifications_unread, notifications_read.
+(SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
+ FROM notifications WHERE user_id = $1 AND id > $2 AND read_at IS NULL ORDER BY id LIMIT $3)
+UNION ALL
+(SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
+ FROM notifications WHERE user_id = $1 AND id > $2 AND read_at IS NOT NULL ORDER BY id LIMIT $3)
+ORDER BY id LIMIT $3
 
 -- name: after_unread
 -- As after, the unread ones alone. notifications_unread.
@@ -40,8 +48,10 @@ SELECT id, user_id, event_id, kind, task_id, message, created_at, read_at
 FROM notifications WHERE user_id = $1 AND id > $2 AND read_at IS NULL ORDER BY id LIMIT $3
 
 -- name: last
--- The newest id. notifications_by_user.
-SELECT coalesce(max(id), 0) FROM notifications WHERE user_id = $1
+-- The newest id. notifications_unread, notifications_read.
+SELECT greatest(0,
+    (SELECT max(id) FROM notifications WHERE user_id = $1 AND read_at IS NULL),
+    (SELECT max(id) FROM notifications WHERE user_id = $1 AND read_at IS NOT NULL))
 
 -- name: unread
 -- How many are unread. notifications_unread.

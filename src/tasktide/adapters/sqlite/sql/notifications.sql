@@ -21,11 +21,17 @@ SELECT json_object(
 FROM notifications WHERE id = ? AND user_id = ?
 
 -- name: newest
--- The inbox downwards from an id, as one JSON array. notifications_by_user.
+-- The inbox downwards from an id, as one JSON array. notifications_unread, notifications_read.
 SELECT json_group_array(json_object(
     'id', id, 'user_id', user_id, 'kind', kind, 'task_id', task_id,
     'message', message, 'created_at', created_at, 'read_at', read_at))
-FROM (SELECT * FROM notifications WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?)
+FROM (
+    SELECT * FROM (SELECT * FROM notifications
+        WHERE user_id = ?1 AND id < ?2 AND read_at IS NULL ORDER BY id DESC LIMIT ?3)
+    UNION ALL
+    SELECT * FROM (SELECT * FROM notifications
+        WHERE user_id = ?1 AND id < ?2 AND read_at IS NOT NULL ORDER BY id DESC LIMIT ?3)
+    ORDER BY id DESC LIMIT ?3)
 
 -- name: newest_unread
 -- As newest, the unread ones alone. notifications_unread.
@@ -35,11 +41,17 @@ SELECT json_group_array(json_object(
 FROM (SELECT * FROM notifications WHERE user_id = ? AND id < ? AND read_at IS NULL ORDER BY id DESC LIMIT ?)
 
 -- name: after
--- The inbox upwards from an id, as one JSON array. notifications_by_user.
+-- The inbox upwards from an id, as one JSON array. notifications_unread, notifications_read.
 SELECT json_group_array(json_object(
     'id', id, 'user_id', user_id, 'kind', kind, 'task_id', task_id,
     'message', message, 'created_at', created_at, 'read_at', read_at))
-FROM (SELECT * FROM notifications WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?)
+FROM (
+    SELECT * FROM (SELECT * FROM notifications
+        WHERE user_id = ?1 AND id > ?2 AND read_at IS NULL ORDER BY id LIMIT ?3)
+    UNION ALL
+    SELECT * FROM (SELECT * FROM notifications
+        WHERE user_id = ?1 AND id > ?2 AND read_at IS NOT NULL ORDER BY id LIMIT ?3)
+    ORDER BY id LIMIT ?3)
 
 -- name: after_unread
 -- As after, the unread ones alone. notifications_unread.
@@ -49,8 +61,10 @@ SELECT json_group_array(json_object(
 FROM (SELECT * FROM notifications WHERE user_id = ? AND id > ? AND read_at IS NULL ORDER BY id LIMIT ?)
 
 -- name: last
--- The newest id. notifications_by_user.
-SELECT coalesce(max(id), 0) FROM notifications WHERE user_id = ?
+-- The newest id. notifications_unread, notifications_read.
+SELECT max(
+    coalesce((SELECT max(id) FROM notifications WHERE user_id = ?1 AND read_at IS NULL), 0),
+    coalesce((SELECT max(id) FROM notifications WHERE user_id = ?1 AND read_at IS NOT NULL), 0))
 
 -- name: unread
 -- How many are unread. notifications_unread.
