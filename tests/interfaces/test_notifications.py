@@ -167,7 +167,8 @@ def test_a_cursor_ahead_of_the_inbox_is_refused(address: str, ann: Person) -> No
     with socket_of(address) as socket:
         socket.send(json.dumps({"type": "authenticate", "token": ann.token, "after": 10**9}))
         assert close_code(socket) == 4400
-    assert ann.http.get("/events", headers={"last-event-id": str(10**9)}).status_code == 422
+    answer = ann.http.get("/events", headers={"last-event-id": str(10**9)})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Last-Event-ID")
 
 
 def test_logout_closes_the_socket_and_ends_the_event_stream(ann: Person) -> None:

@@ -219,14 +219,14 @@ class Live:
         self._push = push
         self._clock = clock
 
-    async def open(self, actor: Actor, after: NotificationId | None) -> LiveStream:
-        """A stream of the actor's notifications that come after a cursor, or from now on."""
+    async def open(self, actor: Actor, after: NotificationId | None, *, field: str = "after") -> LiveStream:
+        """A stream of the actor's notifications that come after a cursor, or from now on. `field` names the cursor."""
         listener = await self._listener(actor, f"user:{actor.user_id}")
         try:
             # Subscribed first: what arrives while the cursor is read is in the buffer.
             last = await self._store.last_id(actor.user_id)
             if after is not None and after > last:
-                raise invalid("after", f"is ahead of the inbox, which ends at {last}: begin without it")  # noqa: TRY301
+                raise invalid(field, f"is ahead of the inbox, which ends at {last}: begin without it")  # noqa: TRY301
             await listener.check_session()
         except BaseException:
             listener.close()

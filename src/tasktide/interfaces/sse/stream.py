@@ -19,13 +19,15 @@ from tasktide.usecases.live import LiveStream
 
 # A comment this often keeps proxies from closing a quiet stream.
 HEARTBEAT_S = 15.0
+LAST_EVENT_ID = "Last-Event-ID"
 
 
 @get("/events", tags=["live"], media_type="text/event-stream")
 async def events(request: Request[Any, Any, Any], platform: NamedDependency[Platform]) -> Stream:
     """My notifications as they come; `id` is the cursor from which `Last-Event-ID` resumes."""
     actor = actors.required(request.scope)
-    live = await platform.live.open(actor, _last_event_id(request.headers.get("last-event-id")))
+    after = _last_event_id(request.headers.get(LAST_EVENT_ID))
+    live = await platform.live.open(actor, after, field=LAST_EVENT_ID)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     trace_id = str(request.scope.get("trace_id"))
     return Stream(_frames(live, platform, trace_id), media_type="text/event-stream", headers=headers)
@@ -63,5 +65,5 @@ def _last_event_id(header: str | None) -> NotificationId | None:
         return None
     number = 0 if header.strip() == "0" else ids.parse(header.strip())
     if number is None:
-        raise invalid("Last-Event-ID", "must be the id of an event of this stream")
+        raise invalid(LAST_EVENT_ID, "must be the id of an event of this stream")
     return NotificationId(number)
