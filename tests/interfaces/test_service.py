@@ -59,6 +59,14 @@ def test_unknown_paths_and_methods(ann: Person) -> None:
     answer = ann.http.delete("/tasks")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert {"GET", "POST"} <= {method.strip() for method in answer.headers["allow"].split(",")}
+    assert ann.http.get("/tasks/batch").headers["allow"] == ann.http.options("/tasks/batch").headers["allow"]
+    assert "GET" not in ann.http.get("/tasks/batch").headers["allow"]
+    assert "GET" in ann.http.post("/tasks/1").headers["allow"]
+    for path in ("/events", "/events/", "//events"):
+        assert ann.http.head(str(ann.http.base_url).rstrip("/") + path, timeout=5).status_code == 405
+    assert ann.http.get("/tasks//", params={"limit": 1}).status_code == 200
+    packed = ann.http.post("/tasks", content=b"{}", headers={"content-encoding": "gzip"})
+    assert (packed.status_code, packed.json()["code"]) == (415, "unsupported_media_type")
 
 
 def test_a_request_id_is_taken_or_made(anonymous: httpx.Client, admin: Person) -> None:
@@ -144,6 +152,20 @@ def test_rate_limits_hold_tier_by_tier_and_say_so(tmp_path: Path) -> None:
                 assert anonymous.get(path).status_code == 200
         with httpx.Client(base_url=where, headers={"authorization": f"Bearer {signed.json()['token']}"}) as ann:
             assert [ann.get("/tasks").status_code for _ in range(7)] == [200] * 6 + [429]
+
+
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/login/", "//auth/login", "/auth//login", "/auth/%6cogin"])
+def test_passwords_are_guessed_by_address_however_the_path_is_spelt(tmp_path: Path, path: str) -> None:
+    with serving(
+        tmp_path / "d", rate_limiting=True, rate_anonymous=parse_tiers("4/60s"), rate_signed_in=parse_tiers("99/1s")
+    ) as where:
+        with httpx.Client(base_url=where) as anonymous:
+            known = {"email": "a@example.org", "password": "12345678"}
+            assert anonymous.post("/auth/register", json=known | {"name": "A"}).status_code == 201
+            token = anonymous.post("/auth/login", json=known).json()["token"]
+        with httpx.Client(base_url=where, headers={"authorization": f"Bearer {token}"}) as ann:
+            guesses = [ann.post(where + path, json=known | {"password": "wrong one"}).status_code for _ in range(4)]
+    assert guesses == [401, 401, 429, 429]
 
 
 def test_cross_origin_requests_are_for_those_named(tmp_path: Path) -> None:

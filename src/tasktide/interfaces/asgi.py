@@ -202,10 +202,21 @@ async def _known_parameters(request: Request[Any, Any, Any]) -> None:
         and not parameters[name].is_non_string_sequence
         and not any(inner.is_non_string_sequence for inner in parameters[name].inner_types)
     ]
+    nothing = [
+        name
+        for name, value in request.query_params.multi_items()
+        if value.lower() == "null" and name not in unknown and _is_number(parameters[name])
+    ]
     errors = [FieldError(name, "is not a parameter here") for name in dict.fromkeys(unknown)]
+    errors += [FieldError(name, "must not be null: leave it out") for name in dict.fromkeys(nothing)]
     errors += [FieldError(name, "is given more than once") for name in dict.fromkeys(twice)]
     if errors:
         raise Invalid(errors)
+
+
+def _is_number(parameter: FieldDefinition) -> bool:
+    """Whether it is a number or a bool: Litestar would take `null` for such a parameter that is not given."""
+    return bool({int, bool} & {parameter.annotation, *(inner.annotation for inner in parameter.inner_types)})
 
 
 def _path_names(handler: BaseRouteHandler) -> set[str]:
@@ -252,15 +263,19 @@ def _understood(request: Request[Any, Any, Any], error: HTTPException) -> Taskti
 
 
 def _allowed(app: Litestar, path: str) -> str:
-    """The methods of the routes that match a path; empty when none does."""
-    parts = path.rstrip("/").split("/")
+    """The methods of the routes that match a path, by its words before by its parameters; empty when none does."""
+    parts = path.split("/")
+    exact: set[str] = set()
     methods: set[str] = set()
     for route in app.routes:
         wanted = route.path_format.split("/")
         fits = zip(wanted, parts, strict=False)
-        if len(wanted) == len(parts) and all(one == part or one.startswith("{") for one, part in fits):
+        if wanted == parts:
+            exact |= getattr(route, "methods", set())
+        elif len(wanted) == len(parts) and all(one == part or one.startswith("{") for one, part in fits):
             methods |= getattr(route, "methods", set())
-    if "GET" in methods and path.rstrip("/") not in STREAMS:
+    methods = exact or methods
+    if "GET" in methods and path not in STREAMS:
         methods.add("HEAD")
     return ", ".join(sorted(methods))
 

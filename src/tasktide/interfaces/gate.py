@@ -15,7 +15,7 @@ from tasktide.domain.errors import TasktideError, Unauthenticated
 from tasktide.domain.rates import Tier, Verdict
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import session, status
-from tasktide.interfaces.pages import HOME
+from tasktide.interfaces.pages import HOME, is_page
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import WHOLE, App, Headers, Message, Receive, Scope, Send
 from tasktide.interfaces.status import HttpError
@@ -42,6 +42,7 @@ DRAIN_BYTES = 64 * 1024 * 1024
 _random = Random()  # noqa: S311
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_SLASHES = re.compile("//+")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 SECURITY: Headers = [
     (b"x-content-type-options", b"nosniff"),
@@ -75,6 +76,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
+        if not is_page(scope["path"]):
+            scope["path"] = canonical(scope["path"])
         if scope["method"] == "HEAD" and scope["path"] not in STREAMS:
             # A HEAD is a GET whose body the server leaves out, going by its own copy of the scope.
             scope = {**scope, "method": "GET"}
@@ -125,8 +128,10 @@ class Gate:
             raise refusal(verdict)
 
     def _body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> "Body":
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise HttpError(415, "The body must not be compressed.")
         limits = self._platform.limits
-        most = limits.batch_bytes if scope["path"].endswith(("/batch", "/batch/")) else limits.body_bytes
+        most = limits.batch_bytes if scope["path"].endswith("/batch") else limits.body_bytes
         body = Body(receive, most, limits.body_s, self._watchdog, scope.get("whole_body"))
         length = headers.get(b"content-length", b"0")
         body.is_too_large = length.isdigit() and int(length) > most
@@ -230,6 +235,13 @@ class _Answer:
         raw.append((b"content-length", str(len(body)).encode()))
         await self.send({"type": "http.response.start", "status": code, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})
+
+
+def canonical(path: str) -> str:
+    """A path as the routes spell it. They are found by other spellings too, which must not get round the rules here."""
+    if path.startswith("/") and not path.endswith("/") and "//" not in path:
+        return path
+    return "/" + _SLASHES.sub("/", path.strip("/"))
 
 
 def traces(headers: dict[bytes, bytes]) -> tuple[str, str | None]:

@@ -38,6 +38,7 @@ _EXTENSIONS: dict[str, dict[str, Any]] = {WHOLE: {}}
 # Header lines with these differ from request to request: they would only push out others.
 _PASSING = {
     b"connection",
+    b"content-encoding",
     b"expect",
     b"idempotency-key",
     b"proxy-connection",
