@@ -91,3 +91,16 @@ async def test_preferences_are_kept_whole(engine: Engine) -> None:
     await engine.preferences.prefer(make.BOB.user_id, chosen)
     await engine.preferences.prefer(make.BOB.user_id, chosen)
     assert await engine.preferences.preferences([make.BOB.user_id, make.ADMIN.user_id]) == {make.BOB.user_id: chosen}
+
+
+async def test_preferences_are_replaced_only_over_those_that_were_read(engine: Engine) -> None:
+    store, bob = engine.preferences, make.BOB.user_id
+    first, second = default_preferences(), default_preferences()
+    first[Channel.EMAIL][Kind.ASSIGNED] = True
+    second[Channel.EMAIL][Kind.DUE] = True
+    assert not await store.prefer_over(bob, first, second), "there is nothing yet"
+    assert await store.prefer_over(bob, None, first)
+    assert not await store.prefer_over(bob, None, second), "there is something by now"
+    assert not await store.prefer_over(bob, second, second)
+    assert await store.prefer_over(bob, first, second)
+    assert await store.preferences([bob]) == {bob: second}

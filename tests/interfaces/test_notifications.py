@@ -4,6 +4,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -92,6 +93,21 @@ def test_preferences_mute_and_come_back(admin: Person, ann: Person) -> None:
     assert [error["field"] for error in wrong.json()["errors"]] == ["pigeon", "email.odd"]
 
 
+def test_of_two_who_change_the_same_preferences_one_is_told(ann: Person) -> None:
+    def put(kind: str, tag: str) -> int:
+        headers = {"if-match": tag, "authorization": f"Bearer {ann.token}"}
+        url = f"{ann.http.base_url}/notifications/preferences"
+        return httpx.put(url, json={"email": {kind: True}}, headers=headers).status_code
+
+    kinds = ["task.due", "task.assigned", "task.failed", "task.completed"]
+    for _ in range(5):
+        tag = ann.http.put("/notifications/preferences", json={}).headers["etag"]
+        with ThreadPoolExecutor(len(kinds)) as several:
+            codes = list(several.map(lambda kind, tag=tag: put(kind, tag), kinds))
+        assert sorted(codes) == [200, 412, 412, 412]
+        assert put("message", tag) == 412
+
+
 def test_a_live_socket_hears_at_once_and_resumes_without_a_gap(admin: Person, ann: Person) -> None:
     def tell(first: int, last: int) -> None:
         body = [{"user_ids": [ann.id], "message": str(n)} for n in range(first, last + 1)]
@@ -167,6 +183,8 @@ def test_a_cursor_ahead_of_the_inbox_is_refused(address: str, ann: Person) -> No
     with socket_of(address) as socket:
         socket.send(json.dumps({"type": "authenticate", "token": ann.token, "after": 10**9}))
         assert close_code(socket) == 4400
+    answer = ann.http.get("/notifications?after=null")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "after")
     answer = ann.http.get("/events", headers={"last-event-id": str(10**9)})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Last-Event-ID")
 

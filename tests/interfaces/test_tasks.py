@@ -103,6 +103,9 @@ def test_a_batch_is_all_or_nothing(ann: Person) -> None:
     assert answer.status_code == 422
     wrong = [error["field"] for error in answer.json()["errors"]]
     assert wrong == ["[1].title", "[2].performer_id", "[3].nope", "[4].body"]
+    many = ann.http.post("/tasks/batch", json=[{"nope": 1}] * 150).json()
+    assert (len(many["errors"]), many["errors"][99]["field"]) == (100, "[99].nope")
+    assert many["detail"].endswith("150 invalid fields; the first 100 are listed.")
     assert ann.http.get("/tasks", params={"creator_id": ann.id, "q": "fine"}).json()["items"] == []
 
 
@@ -164,6 +167,8 @@ def test_lists_sort_filter_and_page(ann: Person, bob: Person) -> None:
         ("cursor=WyItcHJpb3JpdHkiLDEsMV0", "cursor"),
         ("due_before=tomorrow", "due_before"),
         ("performer_id=x", "performer_id"),
+        ("performer_id=null", "performer_id"),
+        ("job=null", "job"),
         ("performer=5", "performer"),
         ("platform=5", "platform"),
         ("performer_id=99999999999999999999999", "performer_id"),

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+# Wrong fields that the error for a batch lists.
+MOST_LISTED = 100
+
 
 class FieldError(Struct, frozen=True):
     """One thing wrong with one field of the input; `field` is a path such as `labels[2]`."""
@@ -62,6 +65,16 @@ class Invalid(TasktideError):
     def __init__(self, errors: Sequence[FieldError], detail: str = "The request has invalid fields.") -> None:
         super().__init__(detail)
         self.errors = tuple(errors)
+
+    @classmethod
+    def of_many(cls, errors: Sequence[FieldError]) -> "Invalid":
+        """The error for a batch: lists the first of its wrong fields, `[index].field`, and says how many there are."""
+        listed = sorted(errors, key=lambda error: int(error.field[1 : error.field.index("]")]))
+        if len(listed) <= MOST_LISTED:
+            return cls(listed)
+        return cls(
+            listed[:MOST_LISTED], f"The request has {len(listed)} invalid fields; the first {MOST_LISTED} are listed."
+        )
 
 
 class Limited(TasktideError):

@@ -70,3 +70,7 @@ class PreferenceStore(Protocol):
     async def prefer(self, user_id: UserId, preferences: Preferences) -> None:
         """Replace a user's matrix."""
         ...
+
+    async def prefer_over(self, user_id: UserId, stored: Preferences | None, preferences: Preferences) -> bool:
+        """Replace a user's matrix if what is stored is still that, None for nothing; whether it was."""
+        ...

@@ -1,7 +1,8 @@
 """What one may do with notifications."""
 
 import asyncio
-from collections.abc import Sequence
+import zlib
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, cast
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from tasktide.domain import access, events, ids, paging, text, times
 from tasktide.domain.access import Action
-from tasktide.domain.errors import FieldError, Invalid, NotFound, invalid
+from tasktide.domain.errors import FieldError, Invalid, NotFound, Stale, invalid
 from tasktide.domain.events import Planned
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import (
@@ -31,7 +32,6 @@ from tasktide.ports.users import PreferenceStore, UserStore
 
 # Inboxes that one request may fill: bounds the memory and time that it takes.
 MOST_RECIPIENTS = 100_000
-MOST_ERRORS = 100
 INBOX = "inbox"
 # Records made before the event loop gets a turn.
 TURN = 500
@@ -111,8 +111,7 @@ class Notifications:
         if errors or faults:
             indexes = [index for index, message in enumerate(messages) if message is not None]
             found = [FieldError(f"[{indexes[number]}].{error.field}", error.message) for number, error in errors]
-            listed = sorted([*faults, *found], key=lambda error: int(error.field[1 : error.field.index("]")]))
-            raise Invalid(listed[:MOST_ERRORS])
+            raise Invalid.of_many([*faults, *found])
         return await self._accept(actor, good, recipients, first_id)
 
     async def newest(self, actor: Actor, *, unread: bool, cursor: str | None, limit: int) -> InboxPage:
@@ -148,13 +147,18 @@ class Notifications:
     async def preferences(self, actor: Actor) -> Preferences:
         """What the actor wants to hear over which channel."""
         stored = await self._preferences.preferences([actor.user_id])
-        chosen = stored.get(actor.user_id, {})
-        return {channel: row | chosen.get(channel, {}) for channel, row in default_preferences().items()}
+        return _whole(stored.get(actor.user_id, {}))
 
-    async def prefer(self, actor: Actor, sent: dict[str, Any]) -> Preferences:
-        """Replace the actor's matrix; what is absent goes back to its default."""
+    async def prefer(self, actor: Actor, sent: dict[str, Any], versions: Collection[int] | None = None) -> Preferences:
+        """Replace the actor's matrix, which must be at one of `versions`; what is absent goes back to its default."""
         whole = merged_preferences(sent)
-        await self._preferences.prefer(actor.user_id, whole)
+        if versions is None:
+            await self._preferences.prefer(actor.user_id, whole)
+        else:
+            stored = (await self._preferences.preferences([actor.user_id])).get(actor.user_id)
+            is_current = preferences_version(_whole(stored or {})) in versions
+            if not is_current or not await self._preferences.prefer_over(actor.user_id, stored, whole):
+                raise Stale("The preferences have changed in the meantime.")
         # At a version above that of any copy that is being read right now.
         version = times.epoch_ms(self._clock.now())
         await self._cache.put([of_preferences(actor.user_id, version, msgspec.json.encode(whole))])
@@ -229,3 +233,12 @@ def _check(message: DirectMessage, longest: int) -> list[FieldError]:
     if message.task_id is not None and not 0 < message.task_id <= ids.MAX_ID:
         errors.append(FieldError("task_id", "must be a task id"))
     return errors
+
+
+def preferences_version(matrix: Preferences) -> int:
+    """A number that differs when the matrix does."""
+    return zlib.crc32(msgspec.json.encode(matrix, order="deterministic")) + 1
+
+
+def _whole(chosen: Preferences) -> Preferences:
+    return {channel: row | chosen.get(channel, {}) for channel, row in default_preferences().items()}

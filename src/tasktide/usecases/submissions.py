@@ -27,7 +27,6 @@ from tasktide.ports.tasks import TaskStore
 STORED_WITHIN_S = 5.0
 # Tasks made before the event loop gets a turn: about 2 ms of work.
 TURN = 200
-MOST_ERRORS = 100
 IDS = "tasks"
 # From a submission to who is told of it, and what happens to jobs: their three events each are on no other topic.
 WAYS = [
@@ -157,8 +156,7 @@ class Submissions:
                 errors += [FieldError(f"[{index}].{error.field}", error.message) for error in wrong.errors]
         errors += await self._references.check(checked)
         if errors:
-            errors.sort(key=lambda error: int(error.field[1 : error.field.index("]")]))
-            raise Invalid(errors[:MOST_ERRORS])
+            raise Invalid.of_many(errors)
         async with self._room.enter(len(drafts)):
             return await self._accept(actor, [values for _, values in checked], traceparent, reserved)
 

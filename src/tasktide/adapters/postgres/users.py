@@ -120,6 +120,14 @@ class PostgresPreferences:
         """See the port."""
         await self._database.execute(SQL["prefer"], user_id, msgspec.json.encode(preferences).decode())
 
+    async def prefer_over(self, user_id: UserId, stored: Preferences | None, preferences: Preferences) -> bool:
+        """See the port."""
+        matrix = msgspec.json.encode(preferences).decode()
+        if stored is None:
+            return await self._database.execute(SQL["prefer_first"], user_id, matrix) > 0
+        before = msgspec.json.encode(stored).decode()
+        return await self._database.execute(SQL["prefer_over"], user_id, matrix, before) > 0
+
 
 def _account(row: Any) -> Account:
     user_id, email, name, role, created_at, password_hash, version = row

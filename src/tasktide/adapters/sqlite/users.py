@@ -134,3 +134,11 @@ class SqlitePreferences:
         """See the port."""
         matrix = msgspec.json.encode(preferences).decode()
         await self._database.run(lambda tx: tx.execute(SQL["prefer"], (user_id, matrix)))
+
+    async def prefer_over(self, user_id: UserId, stored: Preferences | None, preferences: Preferences) -> bool:
+        """See the port."""
+        matrix = msgspec.json.encode(preferences).decode()
+        if stored is None:
+            return await self._database.run(lambda tx: tx.execute(SQL["prefer_first"], (user_id, matrix)).rowcount) > 0
+        row = (user_id, matrix, msgspec.json.encode(stored).decode())
+        return await self._database.run(lambda tx: tx.execute(SQL["prefer_over"], row).rowcount) > 0

@@ -64,7 +64,7 @@ async def register(request: Incoming, data: JSONBody[Registration], platform: Pl
     async def work(reserved: Reserved | None) -> Reply:
         user_id = reserved.first_id if reserved else None
         user = await platform.users.register(data.email, data.name, data.password, user_id=user_id)
-        return reply(user, 201, {"location": f"/users/{user.id}"})
+        return reply(user, 201, {"location": f"/users/{user.id}", "etag": '"1"'})
 
     return await once(request, platform, f"email:{data.email.strip().lower()}", platform.users.reserve, work)
 

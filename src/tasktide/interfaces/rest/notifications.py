@@ -1,17 +1,15 @@
 """The inbox, direct notifications and preferences."""
 
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
 from litestar import get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from tasktide.domain import events, paging
-from tasktide.domain.errors import Stale, invalid
+from tasktide.domain.errors import invalid
 from tasktide.domain.ids import MAX_ID, NotificationId
 from tasktide.domain.notifications import Notification, Preferences
 from tasktide.domain.replies import Reply, Reserved
@@ -32,7 +30,7 @@ from tasktide.interfaces.rest.answers import (
     tagged,
 )
 from tasktide.interfaces.rest.body import Body, decode_many
-from tasktide.usecases.notifications import DirectMessage, InboxPage
+from tasktide.usecases.notifications import DirectMessage, InboxPage, preferences_version
 
 TAGS = ["notifications"]
 
@@ -134,7 +132,7 @@ async def read_all(request: Incoming, platform: Platforms) -> None:
 async def get_preferences(request: Incoming, platform: Platforms) -> Answer:
     """What I want to hear over which channel."""
     matrix = await platform.notifications.preferences(actors.required(request.scope))
-    return tagged(request, matrix, _version(matrix))
+    return tagged(request, matrix, preferences_version(matrix))
 
 
 @put(
@@ -147,16 +145,8 @@ async def get_preferences(request: Incoming, platform: Platforms) -> Answer:
 async def put_preferences(request: Incoming, data: JSONBody[dict[str, Any]], platform: Platforms) -> Answer:
     """Set my matrix of channels and kinds; what is absent goes back to its default."""
     actor = actors.required(request.scope)
-    versions = expected_versions(request)
-    if versions is not None and _version(await platform.notifications.preferences(actor)) not in versions:
-        raise Stale("The preferences have changed in the meantime.")
-    matrix = await platform.notifications.prefer(actor, data)
-    return tagged(request, matrix, _version(matrix))
-
-
-def _version(matrix: Preferences) -> int:
-    """A number that differs when the matrix does."""
-    return zlib.crc32(msgspec.json.encode(matrix, order="deterministic")) + 1
+    matrix = await platform.notifications.prefer(actor, data, expected_versions(request))
+    return tagged(request, matrix, preferences_version(matrix))
 
 
 async def _once(

@@ -56,3 +56,11 @@ SELECT user_id, matrix FROM preferences WHERE user_id = ANY($1::bigint[])
 -- name: prefer
 -- Replaces a matrix.
 INSERT INTO preferences (user_id, matrix) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE SET matrix = excluded.matrix
+
+-- name: prefer_first
+-- A matrix for who has none.
+INSERT INTO preferences (user_id, matrix) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: prefer_over
+-- Replaces a matrix that is still as it was read. Primary key.
+UPDATE preferences SET matrix = $2 WHERE user_id = $1 AND matrix = $3

@@ -66,3 +66,11 @@ FROM preferences WHERE user_id IN (SELECT value FROM json_each(?))
 -- name: prefer
 -- Replaces a matrix. Write lock.
 INSERT INTO preferences (user_id, matrix) VALUES (?1, ?2) ON CONFLICT (user_id) DO UPDATE SET matrix = excluded.matrix
+
+-- name: prefer_first
+-- A matrix for who has none. Write lock.
+INSERT OR IGNORE INTO preferences (user_id, matrix) VALUES (?, ?)
+
+-- name: prefer_over
+-- Replaces a matrix that is still as it was read. Write lock; primary key.
+UPDATE preferences SET matrix = ?2 WHERE user_id = ?1 AND matrix = ?3
