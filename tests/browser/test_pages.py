@@ -119,6 +119,22 @@ def test_an_edit_that_somebody_was_ahead_of_asks_which_is_to_stay(open_page: Ope
     eventually(lambda: ann.task(task["id"])["title"] == "Mine")
 
 
+def test_labels_that_two_edit_at_once_are_all_kept(open_page: Open, ann: Person) -> None:
+    task = ann.submit(title="labelled", labels=["old"])
+    page = open_page(ann, f"/app/tasks/{task['id']}")
+    labels = page.get_by_label("Labels, comma separated")
+    expect(labels).to_have_value("old")
+    labels.fill("old, mine")
+    assert ann.http.patch(f"/tasks/{task['id']}", json={"labels": ["theirs"]}).status_code == 200
+    page.wait_for_timeout(500)
+    labels.press("Enter")
+    expect(labels).to_have_value("mine, theirs")
+    eventually(lambda: ann.task(task["id"])["labels"] == ["mine", "theirs"])
+    labels.fill("given up")
+    labels.press("Escape")
+    expect(labels).to_have_value("mine, theirs")
+
+
 def test_two_browsers_agree_within_a_second(open_page: Open, ann: Person, bob: Person) -> None:
     hers, his = open_page(ann), open_page(bob)
     expect(hers.get_by_text("Live", exact=True)).to_be_visible()
@@ -143,7 +159,7 @@ def test_those_who_look_at_a_task_see_each_other(open_page: Open, ann: Person, b
     expect(hers.get_by_text("Also here:")).to_be_hidden()
 
 
-def test_the_inbox_counts_what_is_unread(open_page: Open, ann: Person, bob: Person) -> None:
+def test_the_inbox_counts_what_is_unread(open_page: Open, program: Program, ann: Person, bob: Person) -> None:
     page = open_page(bob, "/app/inbox")
     expect(page.get_by_text("All read")).to_be_visible()
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
@@ -157,9 +173,13 @@ def test_the_inbox_counts_what_is_unread(open_page: Open, ann: Person, bob: Pers
     expect(page.get_by_role("status", name="2 unread")).to_be_visible()
     page.reload()
     expect(page.get_by_role("status", name="2 unread")).to_be_visible()
+    other = page.context.new_page()
+    other.goto(f"{program.address}/app/inbox")
+    expect(other.get_by_role("status", name="2 unread")).to_be_visible()
     page.get_by_role("link", name="Inbox").click()
     page.get_by_role("button", name="Mark all as read").click()
     expect(page.get_by_text("All read")).to_be_visible()
+    expect(other.get_by_text("All read")).to_be_visible()
     expect(page.get_by_role("status", name="unread")).to_be_hidden()
     # The page shows what it has asked for before it has an answer.
     eventually(lambda: bob.http.get("/notifications").json()["unread_count"] == 0)

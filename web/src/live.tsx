@@ -19,6 +19,10 @@ const SUBSCRIBED_MS = 500
 const CATCH_UP = 20
 const MOST_NOTICES = 300
 
+// What was read in one window of a browser is read in all of them.
+const windows = new BroadcastChannel('tasktide-inbox')
+windows.onmessage = () => refresh('inbox')
+
 // The one socket of whoever is signed in.
 let current: Client | null = null
 
@@ -190,6 +194,11 @@ export function applyNotices(): void {
     }
     refresh('inbox')
   }
+}
+
+/** The server knows what was read here: the other windows ask it. */
+export function tellOtherWindows(): void {
+  windows.postMessage(null)
 }
 
 /** Notifications that were unread and have been read: gone from the unread ones, dimmed among all. */

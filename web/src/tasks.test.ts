@@ -5,8 +5,10 @@ import {
   compare,
   follow,
   type Listing,
+  listed,
   matches,
   mayMove,
+  merged,
   type Pages,
   place,
   type Row,
@@ -224,5 +226,14 @@ describe('where a task may be moved', () => {
     expect(mayMove(row(1, { status: 'CANCELLED' }), 'DONE')).toBe(false)
     expect(mayMove(row(1, { handler: 'reverse' }), 'DONE')).toBe(false)
     expect(mayMove(row(1, { handler: 'reverse', status: 'FAILED' }), 'PENDING')).toBe(true)
+  })
+})
+
+describe('labels that two people change at once', () => {
+  it('keeps what the other added, and does not bring back what the other took away', () => {
+    expect(merged(['from-bob'], [], ['x'])).toEqual(['x', 'from-bob'])
+    expect(merged(['b'], ['a', 'b'], ['a', 'b', 'c'])).toEqual(['b', 'c'])
+    expect(merged(['a', 'b'], ['a', 'b'], ['b'])).toEqual(['b'])
+    expect(listed(' a, ,b ,')).toEqual(['a', 'b'])
   })
 })

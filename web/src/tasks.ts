@@ -177,3 +177,18 @@ function put(pages: Pages, listing: Listing, task: Row, isIn: boolean): Pages {
   })
   return { ...pages, pages: result }
 }
+
+/** The words of a text, by its commas. */
+export function listed(text: string): string[] {
+  return text
+    .split(',')
+    .map((one) => one.trim())
+    .filter(Boolean)
+}
+
+/** What one made of a list, and what others have added to it or taken from it since one began. */
+export function merged(now: readonly string[], began: readonly string[], mine: readonly string[]): string[] {
+  const gone = began.filter((one) => !now.includes(one))
+  const come = now.filter((one) => !began.includes(one))
+  return [...new Set([...mine.filter((one) => !gone.includes(one)), ...come])]
+}

@@ -4,7 +4,7 @@ import { request } from '../api'
 import { client, explain, type Notice, useInbox } from '../data'
 import { READ, READ_ALL } from '../documents'
 import type { NotificationKind } from '../gql/graphql'
-import { applyRead } from '../live'
+import { applyRead, tellOtherWindows } from '../live'
 import { toast } from '../toasts'
 import { Button, Empty, Failed, IconButton, join, PageHead, Skeletons, Time } from '../ui/basics'
 
@@ -23,6 +23,7 @@ const KINDS: Record<NotificationKind, string> = {
 async function settle(change: Promise<unknown>): Promise<void> {
   try {
     await change
+    tellOtherWindows()
   } catch (error) {
     toast(explain(error), 'bad')
     void client.invalidateQueries({ queryKey: ['inbox'] })

@@ -18,7 +18,7 @@ import {
 import { HISTORY } from '../documents'
 import type { HistoryQuery, TaskInput, TaskStatus } from '../gql/graphql'
 import { useViewers } from '../live'
-import { STATUS_NAMES } from '../tasks'
+import { listed, merged, STATUS_NAMES } from '../tasks'
 import { toast } from '../toasts'
 import {
   Avatar,
@@ -236,14 +236,7 @@ function Details({ task }: { task: FullTask }) {
               id="task-labels"
               value={task.labels.join(', ')}
               disabled={isLocked}
-              save={(text) =>
-                change({
-                  labels: text
-                    .split(',')
-                    .map((one) => one.trim())
-                    .filter(Boolean),
-                })
-              }
+              save={(text, began) => change({ labels: merged(task.labels, listed(began), listed(text)) })}
             />
             {task.labels.length > 0 && (
               <div className="flex flex-wrap gap-1 pt-1">
@@ -307,26 +300,36 @@ function Property({ name, id, children }: { name: string; id: string; children: 
   )
 }
 
-/** A field that is saved when one leaves it; what others change meanwhile does not disturb it. */
+/** A field that is saved when one leaves it, Escape gives up; what others change meanwhile does not disturb it. */
 function Draft({
   value,
   save,
   ...rest
-}: { value: string; save: (text: string) => void } & Omit<
+}: { value: string; save: (text: string, began: string) => void } & Omit<
   React.InputHTMLAttributes<HTMLInputElement>,
   'value'
 >) {
   const [draft, setDraft] = useState<string | null>(null)
+  const began = useRef(value)
   return (
     <input
       {...rest}
       className="field"
       value={draft ?? value}
-      onChange={(event) => setDraft(event.target.value)}
-      onKeyDown={(event) => event.key === 'Enter' && event.currentTarget.blur()}
+      onChange={(event) => {
+        if (draft === null) began.current = value
+        setDraft(event.target.value)
+      }}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter') event.currentTarget.blur()
+        if (event.key === 'Escape' && draft !== null) {
+          event.stopPropagation()
+          setDraft(null)
+        }
+      }}
       onBlur={(event) => {
         const isWhole = event.target.validity.valid && !event.target.validity.badInput
-        if (draft !== null && draft !== value && isWhole) save(draft)
+        if (draft !== null && draft !== value && isWhole) save(draft, began.current)
         setDraft(null)
       }}
     />
