@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -18,11 +20,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from support.processes import Program, run
+from support.processes import Program, run, run_as
 from support.server import Person, receive
 from tasktide import __version__
 
 pytestmark = pytest.mark.acceptance
+
+NOBODY = 65_534
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -105,6 +109,22 @@ def test_data_that_cannot_be_used_is_one_line(tmp_path: Path, command: str) -> N
     connection.close()
     refused = run(newer, command, PORT="0")
     assert (refused.returncode, "newer Tasktide" in refused.stderr) == (3, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can be somebody else")
+@pytest.mark.parametrize("command", ["doctor", "verify", "up"])
+def test_somebody_elses_data_is_one_line(tmp_path: Path, command: str) -> None:
+    data = tmp_path / "data"
+    assert run(data, "migrate").returncode == 0
+    refused = run_as(NOBODY, data, command, HOME="/", PORT="0")
+    assert refused.returncode in {1, 3}
+    assert "Traceback" not in refused.stderr
+    assert str(data) in refused.stderr + refused.stdout
+
+
+def test_a_host_that_is_not_here_is_named(tmp_path: Path) -> None:
+    refused = run(tmp_path / "data", "up", "--host", "203.0.113.1", "--port", "0")
+    assert (refused.returncode, "Set HOST to another" in refused.stderr) == (3, True)
 
 
 def test_all_wrong_settings_are_named_at_once(tmp_path: Path) -> None:

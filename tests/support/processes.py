@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -157,9 +158,20 @@ def verified(folder: Path, *records: Path) -> dict[str, Any]:
 
 def run(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """One command of the program, to its end."""
+    return _run([], folder, arguments, environment)
+
+
+def run_as(user: int, folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """As `run`, by another user of the machine; for root."""
+    return _run(["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"], folder, arguments, environment)
+
+
+def _run(
+    before: Sequence[str], folder: Path, arguments: Sequence[str], environment: Mapping[str, str]
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "tasktide", *arguments],
-        env=os.environ | {"TASKTIDE_DATA_DIR": str(folder)} | environment,
+        [*before, sys.executable, "-m", "tasktide", *arguments],
+        env={**os.environ, "TASKTIDE_DATA_DIR": str(folder), **environment},
         cwd=folder.parent,
         capture_output=True,
         text=True,

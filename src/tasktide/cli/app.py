@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sys
 from dataclasses import replace
 from typing import Annotated
 
@@ -138,8 +139,13 @@ def version() -> None:
 
 
 def main() -> None:
-    """The entry point."""
-    app()
+    """The entry point; a file that is not for this user is said in one line."""
+    try:
+        app()
+    except PermissionError as error:
+        where = f" {error.filename}" if error.filename else ""
+        context.say(f"Not permitted:{where}. Run this as the user whom the data folder belongs to.")
+        sys.exit(context.CANNOT_START)
 
 
 def _run(

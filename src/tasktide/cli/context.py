@@ -43,8 +43,13 @@ def settings(**given: Any) -> Settings:
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """One line on standard error, then exit."""
-    err.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    say(message)
     raise typer.Exit(code)
+
+
+def say(message: str) -> None:
+    """One line on standard error."""
+    err.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 
@@ -97,6 +98,8 @@ def bind(host: str, port: int) -> socket.socket:
         bound.listen(4_096)
     except OSError as error:
         bound.close()
-        raise PortInUse(f"Cannot listen on {host}:{port}: {error.strerror or error}. Set PORT to another.") from None
+        variable = "PORT" if error.errno in {errno.EADDRINUSE, errno.EACCES} else "HOST"
+        reason = error.strerror or error
+        raise PortInUse(f"Cannot listen on {host}:{port}: {reason}. Set {variable} to another.") from None
     bound.setblocking(False)
     return bound
