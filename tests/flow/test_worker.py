@@ -29,7 +29,7 @@ from tasktide.ports import tasks as store
 from tasktide.ports.log import Record, Stored
 from tasktide.ports.push import Message
 from tasktide.ports.tasks import Change
-from tasktide.usecases.processing import Outcome
+from tasktide.usecases.processing import Attempt, Outcome
 
 
 def handlers(**functions: Callable[..., Any]) -> dict[str, Handler]:
@@ -578,3 +578,37 @@ async def test_a_claim_that_was_not_told_of_its_success_finds_what_it_began(engi
     assert (attempt.task.id, attempt.task.attempts) == (1, 1)
     assert await processing(engine, ECHO).claim([work]) == [], "nobody else takes it"
     assert await working.claim([work]) == [], "nor we again"
+
+
+@pytest.mark.parametrize("how", ["claim", "reclaim"])
+async def test_what_began_is_found_again_when_the_second_look_fails(engine: Engine, how: str) -> None:
+    jobs = [make.task(number, handler="echo") for number in (1, 2)]
+    await engine.tasks.insert([make.entry(job) for job in jobs])
+    working = processing(engine, ECHO)
+    if how == "reclaim":
+        jobs = [attempt.task for attempt in await processing(engine, ECHO).claim(_works(jobs))]
+    get, commit = engine.tasks.get, engine.tasks.commit
+
+    async def edited_meanwhile(changes: Any) -> Any:
+        before = await current(engine, 2)
+        after = replace(before, title="edited", version=before.version + 1)
+        event = events.changed(before, after, "user:1")
+        await commit([Change(task_id=before.id, expected_version=before.version, after=after, event=event)])
+        working._store.get = away  # type: ignore[method-assign]
+        return await commit(changes)
+
+    async def away(_ids: Any) -> Any:
+        raise Unavailable("store", "it is away for a moment")
+
+    async def call() -> list[Attempt]:
+        return await (working.claim(_works(jobs)) if how == "claim" else working.reclaim(jobs))
+
+    working._store.commit = edited_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await call()
+    working._store.commit, working._store.get = commit, get  # type: ignore[method-assign]
+    assert {attempt.task.id for attempt in await call()} == {1, 2}
+
+
+def _works(jobs: Sequence[Task]) -> list[events.Work]:
+    return [events.work(job, make.NOW).data for job in jobs]

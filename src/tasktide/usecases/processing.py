@@ -103,14 +103,14 @@ class Processing:
         begun: dict[TaskId, Attempt] = {}
         left = list(works)
         for turn in range(LOOKS):
-            stored = await self._store.get({work.task_id for work in left})
-            begun |= {task.id: Attempt(task) for task in stored.values() if self._is_doubtful(task)}
-            wanted = {
-                task.id: task
-                for work in left
-                if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
-            }
             try:
+                stored = await self._store.get({work.task_id for work in left})
+                begun |= {task.id: Attempt(task) for task in stored.values() if self._is_doubtful(task)}
+                wanted = {
+                    task.id: task
+                    for work in left
+                    if (task := stored.get(work.task_id)) is not None and _is_wanted(task, work)
+                }
                 begun |= await self._start(list(wanted.values()))
             except Unavailable:
                 self._doubtful |= {task_id: attempt.task for task_id, attempt in begun.items()}
@@ -135,17 +135,27 @@ class Processing:
         """Begin the next attempt of orphans; those whose last attempt it was are given up.
 
         An attempt that its worker did not survive is spent: that is how a job that kills comes to its end.
+        After Unavailable some of them may have begun: the same call again finds them.
         """
         stored = await self._store.get({orphan.id for orphan in orphans})
+        begun = {task.id: Attempt(task) for task in stored.values() if self._is_doubtful(task)}
         # Not one that was cancelled, retried and begun anew by this worker in the meantime.
         alive = [task for orphan in orphans if (task := stored.get(orphan.id)) and _is_same(orphan, task)]
         spent = [task for task in alive if task.attempts >= task.max_attempts]
         if spent:
             await self.finish([Outcome(task, error=tasks.WORKER_DIED) for task in spent])
         again = [task for task in alive if task.attempts < task.max_attempts]
-        begun = await self._start(again)
+        begun |= await self._start(again)
         missed = [task for task in again if task.id not in begun]
-        return list(begun.values()) + (await self.reclaim(missed) if missed else [])
+        if missed:
+            try:
+                begun |= {attempt.task.id: attempt for attempt in await self.reclaim(missed)}
+            except Unavailable:
+                self._doubtful |= {task_id: attempt.task for task_id, attempt in begun.items()}
+                raise
+        for task_id in begun:
+            self._doubtful.pop(task_id, None)
+        return list(begun.values())
 
     async def _start(self, some: Sequence[Task]) -> dict[TaskId, Attempt]:
         """Begin the next attempt of jobs, durably; those that somebody edited meanwhile are absent."""
