@@ -54,7 +54,7 @@ def mail(message: str = "“Ünï” & <b>bold</b>\n\nsecond line") -> Mail:
 
 async def test_a_mail_arrives_as_text_and_html_with_its_headers(postman: tuple[Postman, str]) -> None:
     kept, url = postman
-    mailer = SmtpMailer(url, "tasktide@example.org", FakeClock(), "https://tasks.example.org/settings")
+    mailer = SmtpMailer(url, "tasktide@example.org", FakeClock(), "https://tasks.example.org/app/settings")
     await mailer.ping()
     await mailer.send(mail())
     await mailer.send(mail())
@@ -62,7 +62,7 @@ async def test_a_mail_arrives_as_text_and_html_with_its_headers(postman: tuple[P
     assert (sender, recipients) == ("tasktide@example.org", ["bob@example.org"])
     assert first["subject"] == "“Ünï” & <b>bold</b>"
     assert first["message-id"] == second["message-id"] == "<notification-7@tasktide>", "a receiver can drop the second"
-    assert first["list-unsubscribe"] == "<https://tasks.example.org/settings>"
+    assert first["list-unsubscribe"] == "<https://tasks.example.org/app/settings>"
     assert first["date"] == "Fri, 20 Nov 2026 12:00:00 +0000"
     plain, html = first.get_body(("plain",)), first.get_body(("html",))
     assert plain is not None

@@ -594,7 +594,7 @@ async def test_what_began_is_found_again_when_the_second_look_fails(engine: Engi
         after = replace(before, title="edited", version=before.version + 1)
         event = events.changed(before, after, "user:1")
         await commit([Change(task_id=before.id, expected_version=before.version, after=after, event=event)])
-        working._store.get = away  # type: ignore[method-assign]
+        working._store.get = away  # type: ignore[assignment, method-assign]
         return await commit(changes)
 
     async def away(_ids: Any) -> Any:

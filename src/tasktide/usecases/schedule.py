@@ -12,7 +12,7 @@ from tasktide.ports.jobs import Jobs
 from tasktide.ports.log import Log, Record
 from tasktide.ports.notifications import record
 from tasktide.ports.replies import Replies
-from tasktide.ports.tasks import Change, TaskStore
+from tasktide.ports.tasks import Change, TaskStore, parts
 from tasktide.ports.users import SessionStore
 
 BATCH = 500
@@ -50,7 +50,9 @@ class Schedule:
         now = self._clock.now()
         due = await self._store.alarms(now, BATCH)
         if due:
-            await self._store.commit([self._rung(task, now, wake=wake, remind=remind) for task, wake, remind in due])
+            rung = [self._rung(task, now, wake=wake, remind=remind) for task, wake, remind in due]
+            for some in parts(rung, lambda change: change.after):
+                await self._store.commit(some)
         return len(due)
 
     async def sweep(self) -> None:

@@ -123,7 +123,7 @@ class Users:
     async def take_over(self, email: str, name: str, password: str) -> User:
         """The account of an address as an admin with a new password, made if need be: for those who have the machine.
 
-        Its sessions are closed; a server that runs beside has them in mind until they expire.
+        Its sessions are closed; a server that runs beside has them in mind for half a minute at most.
         """
         account = await self._store.by_email(users.check_registration(email, name, password, self._name_length))
         if account is None:

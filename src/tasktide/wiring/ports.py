@@ -203,6 +203,6 @@ def _mail(settings: Settings, clock: Clock) -> tuple[Mailer, dict[str, Ping]]:
         return ConsoleMailer(), {}
     from tasktide.adapters.smtp.mail import SmtpMailer  # noqa: PLC0415
 
-    unsubscribe = f"{settings.public_url}/settings" if settings.public_url else ""
+    unsubscribe = f"{settings.public_url}/app/settings" if settings.public_url else ""
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from, clock, unsubscribe)
     return mailer, {"smtp": mailer.ping}

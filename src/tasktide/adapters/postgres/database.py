@@ -138,8 +138,8 @@ class Database:
                 async with pool.acquire(timeout=CONNECT_S) as raw:
                     return await call(raw)
             except _LOST as error:
-                if isinstance(error, ValueError):
-                    raise  # not lost: our argument is at fault
+                if isinstance(error, TimeoutError | ValueError):
+                    raise  # not lost: it takes too long, and would again; or our argument is at fault
                 async with pool.acquire(timeout=CONNECT_S) as raw:
                     return await call(raw)
 

@@ -55,5 +55,5 @@ WHERE d.state = 'dead' AND d.notification_id = n.id AND d.channel = n.channel
 SELECT count(*) FROM deliveries WHERE state = 'waiting'
 
 -- name: purge
--- Forgets what went out long ago.
+-- Forgets what went out long ago. deliveries_done.
 DELETE FROM deliveries WHERE state = 'done' AND due_at < $1

@@ -48,5 +48,5 @@ SELECT count(*) FROM deliveries WHERE state = 'waiting'
 UPDATE deliveries SET due_at = ?1 WHERE state = 'waiting' AND attempts > 0 AND error IS NULL
 
 -- name: purge
--- Forgets what went out long ago. Write lock.
+-- Forgets what went out long ago. Write lock; deliveries_done.
 DELETE FROM deliveries WHERE state = 'done' AND due_at < ?
