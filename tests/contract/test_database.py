@@ -62,6 +62,22 @@ async def test_works_run_in_the_order_of_their_calls_and_calls_back_after_the_co
     assert heard == list(range(50))
 
 
+async def test_works_that_wait_for_a_busy_file_wait_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.5)
+    base = Database(tmp_path / "t.db")
+    await base.run(lambda tx: tx.execute("CREATE TABLE t (n INTEGER PRIMARY KEY)"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "t.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        results = await asyncio.gather(*(base.run(insert(n)) for n in range(20)), return_exceptions=True)
+        waited_s = time.monotonic() - began
+    assert {type(result) for result in results} == {Unavailable}
+    assert waited_s < 5, "each by itself would have waited half a second"
+    await base.run(insert(1))
+    assert await numbers(base) == [1]
+    await base.close()
+
+
 async def test_a_caller_that_leaves_does_not_undo_its_work(base: Database) -> None:
     leaving = asyncio.create_task(base.run(insert(1)))
     await asyncio.sleep(0)

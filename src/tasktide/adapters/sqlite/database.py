@@ -232,7 +232,12 @@ class Database:
             job.result = job.work(transaction)
             job.callbacks = transaction.callbacks
             return
-        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            for job in jobs:  # none of them is at fault, and each alone would wait as long for the file
+                job.error = error
+            return
         try:
             for job in jobs:
                 transaction = Transaction(connection)
