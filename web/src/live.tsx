@@ -3,7 +3,7 @@ import type { InfiniteData } from '@tanstack/react-query'
 import type { Client } from 'graphql-ws'
 import { useEffect, useState } from 'react'
 import { closeSocket, failure, openSocket, request } from './api'
-import { applyEvent, client, forget, type InboxPage, type Notice, refresh } from './data'
+import { applyEvent, client, doubts, forget, type InboxPage, inboxKey, type Notice, refresh } from './data'
 import { ME, NOTIFICATIONS, TASK_EVENTS, VIEWERS } from './documents'
 import type { NotificationsSubscription, TaskEventsSubscription, ViewersSubscription } from './gql/graphql'
 import { toast } from './toasts'
@@ -170,7 +170,8 @@ export function applyNotices(): void {
   const gathered = waiting
   waiting = []
   for (const unread of [false, true]) {
-    client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) => {
+    doubts.touch(inboxKey(unread))
+    client.setQueryData<InfiniteData<InboxPage>>(inboxKey(unread), (inbox) => {
       const first = inbox?.pages[0]
       if (!inbox || !first) return inbox
       const known = new Set(inbox.pages.flatMap((page) => page.nodes.map((one) => one.id)))
@@ -184,11 +185,11 @@ export function applyNotices(): void {
   }
   // Catching up after being away: some of them may have been counted already, and the list may be long by now.
   const length = client
-    .getQueryData<InfiniteData<InboxPage>>(['inbox', true])
+    .getQueryData<InfiniteData<InboxPage>>(inboxKey(true))
     ?.pages.reduce((sum, page) => sum + page.nodes.length, 0)
   if (gathered.length > CATCH_UP || (length ?? 0) > MOST_NOTICES) {
     for (const unread of [false, true]) {
-      client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) =>
+      client.setQueryData<InfiniteData<InboxPage>>(inboxKey(unread), (inbox) =>
         inbox && inbox.pages.length > 0 ? { pages: inbox.pages.slice(0, 1), pageParams: [null] } : inbox,
       )
     }
@@ -205,7 +206,7 @@ export function tellOtherWindows(): void {
 export function applyRead(ids: ReadonlySet<string> | 'all', readAt: string): void {
   const isRead = (one: Notice) => ids === 'all' || ids.has(one.id)
   for (const unread of [false, true]) {
-    client.setQueryData<InfiniteData<InboxPage>>(['inbox', unread], (inbox) => {
+    client.setQueryData<InfiniteData<InboxPage>>(inboxKey(unread), (inbox) => {
       if (!inbox) return inbox
       const pages = inbox.pages.map((page) => ({
         ...page,
