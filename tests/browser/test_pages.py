@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -10,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from browser.conftest import ROOT, Open
 from support.processes import Program
 from support.server import PASSWORD, Person
+from support.waiting import eventually
 
 pytestmark = pytest.mark.acceptance
 
@@ -34,14 +34,6 @@ def drag(page: Page, what: Locator, to: Locator) -> None:
     page.mouse.move(start["x"] + 60, start["y"] + 30, steps=4)
     page.mouse.move(end["x"] + end["width"] / 2, end["y"] + 120, steps=12)
     page.mouse.up()
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if check():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not happen within ten seconds")
 
 
 def test_signing_up_writing_a_task_down_and_dragging_it(open_page: Open, program: Program, ann: Person) -> None:

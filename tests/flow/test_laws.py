@@ -13,6 +13,7 @@ import pytest
 from support import make
 from support.engines import LASTING, Engine, open_engine
 from support.pipelines import CASES, HEARD, WATCHING, Case, loop
+from support.waiting import until
 from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import NOTIFICATION_EVENTS
@@ -42,13 +43,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def feed(engine: Engine, case: Case, numbers: list[int]) -> None:
     for number in numbers:
         await engine.log.append([await case.feed(engine, number)])
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Until it holds; what it waits for is announced by nobody, so it looks again and again."""
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.002)
 
 
 async def run_until_done(engine: Engine, case: Case, pipeline: Consumer, numbers: list[int]) -> None:

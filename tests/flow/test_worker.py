@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from support import make
 from support.engines import Engine
 from support.pipelines import ECHO, processing, worker
+from support.waiting import until
 from tasktide.domain import events, tasks
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.handlers import Context, Handler
@@ -54,12 +55,6 @@ async def running(engine: Engine, made: dict[str, Handler], concurrency: int = 4
         yield started
     finally:
         await started.stop()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.002)
 
 
 async def finished(engine: Engine, number: int) -> Task:

@@ -1,8 +1,10 @@
 """GraphQL: the same rules as REST, in one request, with limits, and subscriptions that resume."""
 
+import asyncio
 import json
+import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ from websockets.typing import Origin
 
 from support.graphql import PROTOCOL, ask, raw, refused, socket
 from support.server import PASSWORD, Person, serving
+from support.waiting import eventually
 from tasktide.adapters.sqlite.tasks import SqliteTasks
 from tasktide.adapters.sqlite.users import SqliteUsers
+from tasktide.domain.ids import TaskId
 from tasktide.domain.rates import parse_tiers
 from tasktide.interfaces.graphql.schema import sdl
+from tasktide.ports.tasks import Change
 
 CREATE = "mutation ($input: NewTaskInput!) { createTask(input: $input) { id } }"
 UPDATE = "mutation ($id: ID!, $input: TaskInput!, $v: Int) { updateTask(id: $id, input: $input, ifVersion: $v) { id } }"
@@ -537,6 +542,32 @@ def test_another_origin_that_may_call_the_api_does_not_get_the_cookie(tmp_path: 
             with pytest.raises(ConnectionClosed):
                 other.recv(timeout=10)
         person.close()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_change_is_seen_whether_or_not_its_socket_waits_for_it(
+    ann: Person, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    task = ann.http.get(f"/tasks/{ann.submit(title='before')['id']}").json()["id"]  # it is in the cache
+    commit, committed = SqliteTasks.commit, threading.Event()
+
+    async def slow(self: SqliteTasks, changes: Sequence[Change]) -> frozenset[TaskId]:
+        done = await commit(self, changes)
+        committed.set()
+        await asyncio.sleep(0.2)
+        return done
+
+    monkeypatch.setattr(SqliteTasks, "commit", slow)
+    with socket(ann) as live:
+        live.subscribe(UPDATE, "7", id=str(task), input={"title": "after"})
+        if leaves:
+            assert committed.wait(10)
+        else:
+            live.complete("7")
+            live.subscribe("{ me { id } }", "8")
+            assert live.next() == {"id": str(ann.id)}  # and not the answer to what nobody waits for
+    assert committed.wait(10)
+    eventually(lambda: ann.http.get(f"/tasks/{task}").json()["title"] == "after")
 
 
 def test_a_socket_is_asked_anew_who_it_is(admin: Person, ann: Person) -> None:

@@ -44,6 +44,10 @@ class Socket:
         payload = {"query": query, "variables": variables}
         self._socket.send(json.dumps({"id": name, "type": "subscribe", "payload": payload}))
 
+    def complete(self, name: str = "1") -> None:
+        """Want no more of it."""
+        self._socket.send(json.dumps({"id": name, "type": "complete"}))
+
     def receive(self) -> dict[str, Any]:
         """The next message that is no ping, within ten seconds."""
         while True:

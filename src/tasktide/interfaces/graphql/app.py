@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from cross_web import HTTPException
+from graphql import GraphQLError, OperationType, get_operation_ast, parse
 from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,7 @@ from tasktide.domain.errors import TasktideError, Unauthenticated
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import session
 from tasktide.interfaces.graphql.context import Context
+from tasktide.interfaces.graphql.limits import TOKENS
 from tasktide.interfaces.graphql.schema import build
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import Message, Receive, Scope, Send
@@ -76,6 +78,26 @@ class _Handler(BaseGraphQLTransportWSHandler[Context, None]):
         """That a client has gone in the middle is nothing to log."""
         if not isinstance(error, WebSocketDisconnected | TimeoutError | OSError):
             await super().handle_task_exception(error)
+
+    async def cleanup_operation(self, operation_id: str) -> None:
+        """The client has gone, or does not want to know. What changes something goes on to its end.
+
+        Cut off behind its commit, a mutation would leave old copies in the cache and waiters untold.
+        """
+        operation = self.operations.get(operation_id)
+        if operation is None or not _is_mutation(operation.query, operation.operation_name):
+            await super().cleanup_operation(operation_id)
+            return
+        operation.completed = True  # nothing more is sent
+        del self.operations[operation_id]
+
+
+def _is_mutation(query: str, name: str | None) -> bool:
+    try:
+        found = get_operation_ast(parse(query, max_tokens=TOKENS), name)
+    except (GraphQLError, RecursionError):
+        return False  # it is about to be refused
+    return found is not None and found.operation is OperationType.MUTATION
 
 
 class Endpoint(GraphQL[Context, None]):
