@@ -16,7 +16,6 @@ from tasktide.cli.load import load
 from tasktide.cli.verify import verify
 from tasktide.domain.users import User
 from tasktide.roles import run as roles
-from tasktide.roles.server import PortInUse
 from tasktide.roles.table import ALL, ROLES
 from tasktide.wiring import handlers, usecases
 from tasktide.wiring.data import migrate_data
@@ -44,6 +43,26 @@ Host = Annotated[str | None, typer.Option(help="Where to listen; over HOST.")]
 Port = Annotated[int | None, typer.Option(help="The port; over PORT.", min=0, max=65_535)]
 
 
+def _roles(begun: str) -> list[tuple[str, str]]:
+    """Roles to complete a word with, and what they are about."""
+    return [(role.name, role.about) for role in ROLES.values() if role.name.startswith(begun)]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def every(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """What all commands take."""
+
+
 @app.command()
 def up(
     modules: Modules = None,
@@ -57,7 +76,9 @@ def up(
 
 @app.command()
 def run(
-    names: Annotated[list[str], typer.Argument(metavar="ROLE...", help=f"Any of: {', '.join(ROLES)}.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="ROLE...", help=f"Any of: {', '.join(ROLES)}.", autocompletion=_roles)
+    ],
     modules: Modules = None,
     host: Host = None,
     port: Port = None,
@@ -160,7 +181,4 @@ def _run(
         # All is stored and closed. A handler that will not end must not hold up the process, so nothing is waited for.
         context.leave()
 
-    try:
-        context.run(until_stopped())
-    except PortInUse as taken:
-        context.fail(str(taken), context.CANNOT_START)
+    context.run(until_stopped())

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,13 +17,15 @@ from rich.table import Table
 
 from tasktide.cli import context
 from tasktide.domain.users import OPERATOR, Role
-from tasktide.load.driver import CannotDrive, Driver
 from tasktide.load.plan import Account, Kind, Plan
 from tasktide.load.report import Report, Spread
 from tasktide.settings import Settings
 from tasktide.wiring import usecases
 from tasktide.wiring.embedded import is_served
 from tasktide.wiring.ports import Ports
+
+if TYPE_CHECKING:
+    from tasktide.load.driver import Driver
 
 
 def load(
@@ -48,6 +50,9 @@ def load(
     It works with accounts of its own (load-1@example.org and so on) in the data folder of the server. What it makes
     stays there, so drive a server that you keep for that. Exit code 1 when something that was accepted did not arrive.
     """
+    # It brings clients that no other command needs.
+    from tasktide.load.driver import CannotDrive, Driver  # noqa: PLC0415
+
     chosen = context.settings()
     if sockets == 1:
         context.fail("--sockets must be 0, or 2 and more: nobody is told of what they did themselves.", context.MISUSED)
@@ -118,7 +123,7 @@ def _write(record: Path, ids: Sequence[int]) -> None:
         context.fail(f"--record {record}: {error.strerror}.", context.MISUSED if not ids else context.FAILED)
 
 
-async def _drive(driver: Driver, plan: Plan, *, is_shown: bool) -> Report:
+async def _drive(driver: "Driver", plan: Plan, *, is_shown: bool) -> Report:
     """The run; Ctrl-C ends the sending, a second one the program."""
     loop = asyncio.get_running_loop()
 

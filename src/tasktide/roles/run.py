@@ -7,18 +7,22 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
-from tasktide.interfaces import asgi
+from tasktide.interfaces.platform import Platform
 from tasktide.pipelines.service import Service
-from tasktide.roles.server import HttpServer, bind
+from tasktide.roles.listen import bind
 from tasktide.roles.table import ALL, ROLES
 from tasktide.settings import Settings
 from tasktide.wiring import demo, usecases
 from tasktide.wiring import handlers as handler_wiring
 from tasktide.wiring.demo import Demo
 from tasktide.wiring.ports import Ports, check, open_ports
+
+if TYPE_CHECKING:
+    from tasktide.roles.server import HttpServer
 
 # What was accepted before a crash is stored before the first request, so that reads find it; a store that
 # cannot keep up with that in this time is served all the same.
@@ -40,11 +44,18 @@ Ready = Callable[[Started], None]
 async def run(settings: Settings, roles: Sequence[str], ready: Ready, *, with_demo: bool = False) -> None:
     """Run the roles until SIGTERM or SIGINT, which stop them within ten seconds; see `serve`."""
     _tune()
+
+    def frozen(started: Started) -> None:
+        # What is made by now stays: there is nothing in it to look for.
+        gc.collect()
+        gc.freeze()
+        ready(started)
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(settings, roles, ready, stop, with_demo=with_demo)
+    await serve(settings, roles, frozen, stop, with_demo=with_demo)
 
 
 async def serve(
@@ -52,8 +63,8 @@ async def serve(
 ) -> None:
     """Start the roles, call `ready`, and stop when asked.
 
-    PortInUse or CannotStart before anything was started; Conflict when a demo was wanted and there is data; the
-    error of a service that failed, after stopping.
+    CannotStart, also for a port that is taken, before anything was started; Conflict when a demo was wanted and there
+    is data; the error of a service that failed, after stopping.
     """
     chosen = [ROLES[name] for name in dict.fromkeys(roles)]
     check(settings, is_whole=set(roles) >= set(ALL))
@@ -67,8 +78,7 @@ async def serve(
             made = usecases.pipelines(ports, settings, handlers, people)
             services = [service for role in chosen for service in role.services(made)]
             platform = usecases.platform(ports, settings, handlers, services, people)
-            app = asgi.build(platform, with_api=serves_api)
-            server = None if bound is None else HttpServer(app, bound, settings)
+            server = _http_server(bound, platform, settings, with_api=serves_api) if bound else None
 
             async def started() -> None:
                 is_new = await demo.is_empty(platform)
@@ -81,14 +91,20 @@ async def serve(
             bound.close()
 
 
+def _http_server(bound: socket.socket, platform: Platform, settings: Settings, *, with_api: bool) -> "HttpServer":
+    # Half a second to load: what does not serve HTTP, most commands among it, does without.
+    from tasktide.interfaces import asgi  # noqa: PLC0415
+    from tasktide.roles.server import HttpServer  # noqa: PLC0415
+
+    return HttpServer(asgi.build(platform, with_api=with_api), bound, settings)
+
+
 def _tune() -> None:
     """What suits a process that makes many short-lived values and writes from a thread.
 
     With Python's own thresholds, looking for cycles took a third of a submit's time; nearly nothing here makes any.
     A writer that waits 5 ms for the interpreter lock after each statement is slower than its disk.
     """
-    gc.collect()
-    gc.freeze()
     gc.set_threshold(20_000, 20, 100)
     sys.setswitchinterval(0.001)
 
@@ -96,7 +112,7 @@ def _tune() -> None:
 async def _serve(
     ports: Ports,
     services: list[Service],
-    server: HttpServer | None,
+    server: "HttpServer | None",
     started: Callable[[], Awaitable[None]],
     stop: asyncio.Event,
 ) -> None:

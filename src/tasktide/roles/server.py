@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import socket
 from collections.abc import Iterator
 
@@ -16,10 +15,6 @@ from tasktide.settings import Settings
 DRAIN_S = 3
 # How long the head of a request may take to arrive.
 HEAD_S = 20.0
-
-
-class PortInUse(Exception):
-    """Somebody else listens there."""
 
 
 class _Server(uvicorn.Server):
@@ -86,20 +81,3 @@ class HttpServer:
         for connection in list(self._server.server_state.connections):
             if isinstance(connection, HeadProtocol):
                 connection.abandon()
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; PortInUse says so in one line."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-        bound.listen(4_096)
-    except OSError as error:
-        bound.close()
-        variable = "PORT" if error.errno in {errno.EADDRINUSE, errno.EACCES} else "HOST"
-        reason = error.strerror or error
-        raise PortInUse(f"Cannot listen on {host}:{port}: {reason}. Set {variable} to another.") from None
-    bound.setblocking(False)
-    return bound
