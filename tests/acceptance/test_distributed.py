@@ -118,7 +118,8 @@ def test_the_roles_do_together_what_one_process_does(roles: Cluster) -> None:
         assert bob.inbox(1)[0]["message"] == "“Water the plants” is yours to do"
         assert bob.http.patch(f"/tasks/{task['id']}", json={"status": "done"}).status_code == 200
         assert {one["kind"] for one in ann.inbox(2)} == {"task.completed"}
-        health = ann.http.get("/readyz").json()
+        assert set(ann.http.get("/readyz").json()["engines"]) == {"postgres", "shard-0", "shard-1", "shard-2", "kafka"}
+        health = ann.http.get("/health").json()
         assert set(health["engines"]) == {"postgres", "shard-0", "shard-1", "shard-2", "kafka", "redis", "rabbitmq"}
     finally:
         ann.close()

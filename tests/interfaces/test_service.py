@@ -1,16 +1,23 @@
 """What surrounds the contract: problems, limits, health, metrics, the description."""
 
+import asyncio
 import socket
 import time
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from support.clock import FakeClock
 from support.server import Person, receive, serving
+from tasktide.adapters.prometheus.metrics import PrometheusMetrics
+from tasktide.domain.errors import Unavailable
 from tasktide.domain.rates import parse_tiers
+from tasktide.ports.tasks import TaskStore
+from tasktide.usecases.stats import Stats
 
 PROTECTED = [
     ("POST", "/auth/logout"), ("GET", "/auth/me"), ("PATCH", "/auth/me"), ("GET", "/users"), ("GET", "/users/1"),
@@ -91,6 +98,50 @@ def test_health_tells_of_every_engine(anonymous: httpx.Client, admin: Person) ->
     assert health["engines"]["sqlite"]["latency_ms"] >= 0
     for path in ("/health/liveness", "/livez", "/health/readiness", "/readyz"):
         assert anonymous.get(path).status_code == 200
+
+
+def test_a_mail_server_that_is_away_is_told_and_does_not_make_the_process_unready(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with serving(tmp_path / "data", smtp_url=f"smtp://127.0.0.1:{port}") as address:
+        health = httpx.get(f"{address}/health")
+        assert health.status_code == 503
+        assert health.json()["engines"]["sqlite"]["status"] == "ok"
+        away = health.json()["engines"]["smtp"]
+        assert away["status"] == "unavailable"
+        assert away["error"] == "does not answer as it should"  # where it is, is nobody's business
+        ready = httpx.get(f"{address}/readyz")
+        assert ready.status_code == 200
+        assert set(ready.json()["engines"]) == {"sqlite"}
+
+
+async def test_an_engine_is_asked_once_a_second_however_many_ask() -> None:
+    clock, asked = FakeClock(), 0
+
+    async def ping() -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        if asked == 2:
+            raise Unavailable("kafka", "it is away")
+
+    stats = Stats(
+        store=cast("TaskStore", None),
+        metrics=PrometheusMetrics(),
+        clock=clock,
+        pings={"kafka": ping, "redis": ping},
+        needs={"kafka"},
+        stalled=list,
+    )
+    first = await asyncio.gather(*(stats.readiness() for _ in range(50)))
+    assert asked == 1
+    assert {one.status for one in first} == {"ok"}
+    clock.advance(1)
+    assert not (await stats.readiness()).is_ok
+    assert not (await stats.readiness()).is_ok
+    assert asked == 2
+    assert set((await stats.health()).engines) == {"kafka", "redis"}
+    assert asked == 3
 
 
 def test_metrics_are_json_or_prometheus_text(anonymous: httpx.Client, ann: Person) -> None:

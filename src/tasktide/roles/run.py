@@ -77,7 +77,8 @@ async def serve(
             people = usecases.users(ports, settings)
             made = usecases.pipelines(ports, settings, handlers, people)
             services = [service for role in chosen for service in role.services(made)]
-            platform = usecases.platform(ports, settings, handlers, services, people)
+            needs = frozenset[str]().union(*(role.needs for role in chosen))
+            platform = usecases.platform(ports, settings, handlers, services, people, needs=needs)
             server = _http_server(bound, platform, settings, with_api=serves_api) if bound else None
 
             async def started() -> None:

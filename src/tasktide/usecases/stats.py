@@ -1,7 +1,7 @@
 """How the system is: totals, health, metrics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -11,6 +11,7 @@ from tasktide.ports.metrics import Flow, Metrics, Traffic
 from tasktide.ports.tasks import TaskStore
 
 PING_S = 2.0
+FRESH_S = 1.0
 
 Ping = Callable[[], Awaitable[None]]
 
@@ -24,7 +25,7 @@ class EngineHealth(Struct, frozen=True, omit_defaults=True):
 
 
 class Health(Struct, frozen=True):
-    """`ok` when every engine answers; `pipelines` names those that wait for one."""
+    """`ok` when every engine answers and no pipeline waits for one."""
 
     status: str
     engines: dict[str, EngineHealth]
@@ -43,6 +44,38 @@ class WorkTotals(Struct, frozen=True, rename="camel"):
     average_processing_time_ms: float
 
 
+class _Recent:
+    """An engine's answer to a ping, for all who ask within the same second: anybody may, as often as they like."""
+
+    def __init__(self, ping: Ping, clock: Clock) -> None:
+        self._ping = ping
+        self._clock = clock
+        self._asked_s = -FRESH_S
+        self._answer: asyncio.Task[EngineHealth] | None = None
+
+    async def answer(self) -> EngineHealth:
+        """Whether it answered, within two seconds."""
+        now = self._clock.monotonic()
+        if self._answer is None or (self._answer.done() and now - self._asked_s >= FRESH_S):
+            self._asked_s = now
+            self._answer = asyncio.create_task(self._ask(), name="ping")
+        # One who no longer waits does not take the answer away from the others.
+        return await asyncio.shield(self._answer)
+
+    async def _ask(self) -> EngineHealth:
+        began = self._clock.monotonic()
+        error = None
+        try:
+            async with asyncio.timeout(PING_S):
+                await self._ping()
+        except TimeoutError:
+            error = f"no answer within {PING_S:g} s"
+        except TasktideError as failed:
+            error = failed.detail
+        latency_ms = round((self._clock.monotonic() - began) * 1000, 3)
+        return EngineHealth("ok" if error is None else "unavailable", latency_ms, error)
+
+
 class Stats:
     """Reads only."""
 
@@ -53,12 +86,14 @@ class Stats:
         metrics: Metrics,
         clock: Clock,
         pings: Mapping[str, Ping],
+        needs: Collection[str],
         stalled: Callable[[], list[str]],
     ) -> None:
         self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._pings = pings
+        self._pings = {name: _Recent(ping, clock) for name, ping in pings.items()}
+        self._needs = needs
         self._stalled = stalled
 
     async def totals(self) -> WorkTotals:
@@ -68,9 +103,16 @@ class Stats:
         return WorkTotals(totals.done, round(mean, 3))
 
     async def health(self) -> Health:
-        """Ask every engine, all at once, each for two seconds at most."""
-        answers = await asyncio.gather(*(self._ask(ping) for ping in self._pings.values()))
-        engines = dict(zip(self._pings, answers, strict=True))
+        """How every engine is."""
+        return await self._look(self._pings)
+
+    async def readiness(self) -> Health:
+        """How the engines are that this process cannot do without."""
+        return await self._look([name for name in self._pings if name in self._needs])
+
+    async def _look(self, names: Collection[str]) -> Health:
+        answers = await asyncio.gather(*(self._pings[name].answer() for name in names))
+        engines = dict(zip(names, answers, strict=True))
         stalled = self._stalled()
         is_ok = not stalled and all(engine.status == "ok" for engine in answers)
         return Health("ok" if is_ok else "unavailable", engines, stalled)
@@ -94,16 +136,3 @@ class Stats:
     def listeners(self, protocol: str, change: int) -> None:
         """Count live connections: 1 came, -1 went."""
         self._metrics.listeners(protocol, change)
-
-    async def _ask(self, ping: Ping) -> EngineHealth:
-        began = self._clock.monotonic()
-        error = None
-        try:
-            async with asyncio.timeout(PING_S):
-                await ping()
-        except TimeoutError:
-            error = f"no answer within {PING_S:g} s"
-        except TasktideError as failed:
-            error = failed.detail
-        latency_ms = round((self._clock.monotonic() - began) * 1000, 3)
-        return EngineHealth("ok" if error is None else "unavailable", latency_ms, error)

@@ -34,7 +34,7 @@ from tasktide.ports.tokens import Passwords, Tokens
 from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
 from tasktide.settings import Settings
 from tasktide.wiring.embedded import CannotStart, or_cannot_start
-from tasktide.wiring.stores import Ping, Stores, open_stores, patiently
+from tasktide.wiring.stores import Pings, Stores, open_stores, patiently
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Ports:
     metrics: Metrics
     threads: Threads
     stopping: str  # the push channel on which this process hears that it is about to stop
-    pings: Mapping[str, Ping]
+    pings: Pings
     outboxes: Sequence[Outbox] = ()
     upkeep: Mapping[str, Callable[[], Awaitable[int]]] = field(default_factory=dict)  # what is swept, by name
 
@@ -79,7 +79,7 @@ class _Shared:
     push: Push
     ids: Ids
     sessions: SessionStore
-    pings: Mapping[str, Ping] = field(default_factory=dict)
+    pings: Pings = field(default_factory=dict)
 
 
 def check(settings: Settings, *, is_whole: bool) -> None:
@@ -181,13 +181,13 @@ async def _shared(
         push=shared_push,
         ids=RedisIds(client, stores.ids),
         sessions=RedisSessions(client, stores.sessions),
-        pings={"redis": client.ping},
+        pings={"shared": {"redis": client.ping}},
     )
 
 
 async def _jobs(
     settings: Settings, clock: Clock, stores: Stores, stack: contextlib.AsyncExitStack
-) -> tuple[Jobs, dict[str, Ping]]:
+) -> tuple[Jobs, Pings]:
     if settings.rabbitmq_url is None:
         return stores.jobs, {}
     from tasktide.adapters.rabbitmq.jobs import RabbitJobs  # noqa: PLC0415
@@ -195,14 +195,14 @@ async def _jobs(
     jobs = RabbitJobs(settings.rabbitmq_url, stores.jobs, clock)
     stack.push_async_callback(jobs.close)
     await patiently("RABBITMQ_URL", jobs.ping)
-    return jobs, {"rabbitmq": jobs.ping}
+    return jobs, {"jobs": {"rabbitmq": jobs.ping}}
 
 
-def _mail(settings: Settings, clock: Clock) -> tuple[Mailer, dict[str, Ping]]:
+def _mail(settings: Settings, clock: Clock) -> tuple[Mailer, Pings]:
     if settings.smtp_url is None:
         return ConsoleMailer(), {}
     from tasktide.adapters.smtp.mail import SmtpMailer  # noqa: PLC0415
 
     unsubscribe = f"{settings.public_url}/app/settings" if settings.public_url else ""
     mailer = SmtpMailer(settings.smtp_url, settings.mail_from, clock, unsubscribe)
-    return mailer, {"smtp": mailer.ping}
+    return mailer, {"mail": {"smtp": mailer.ping}}

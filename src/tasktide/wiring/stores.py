@@ -45,6 +45,8 @@ START_S = 60.0
 LOOK_S = 0.5
 
 Ping = Callable[[], Awaitable[None]]
+# The engines by what they are for, then by name: one may serve as store and as log.
+Pings = Mapping[str, Mapping[str, Ping]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Stores:
     jobs: Jobs
     replies: Replies
     ids: Ids
-    pings: Mapping[str, Ping]
+    pings: Pings
     outboxes: Sequence[Outbox] = ()
     upkeep: Mapping[str, Callable[[], Awaitable[int]]] = field(default_factory=dict)
 
@@ -110,7 +112,7 @@ async def _on_sqlite(settings: Settings, clock: Clock, stack: contextlib.AsyncEx
         jobs=SqliteJobs(base, clock),
         replies=SqliteReplies(base, clock),
         ids=ids,
-        pings={"sqlite": embedded.ping} | ({} if log is embedded else {"kafka": log.ping}),
+        pings={"store": {"sqlite": embedded.ping}, "log": {"kafka" if settings.kafka_brokers else "sqlite": log.ping}},
         outboxes=outboxes,
     )
 
@@ -147,7 +149,7 @@ async def _on_postgres(settings: Settings, clock: Clock, stack: contextlib.Async
         jobs=opened.jobs,
         replies=opened.replies,
         ids=opened.ids,
-        pings=opened.pings | {"kafka" if settings.kafka_brokers else "sqlite": log.ping},
+        pings={"store": opened.pings, "log": {"kafka" if settings.kafka_brokers else "sqlite": log.ping}},
         outboxes=opened.outboxes,
         upkeep={"moves": opened.moves.sweep},
     )

@@ -1,6 +1,6 @@
 """From ports to use cases and pipelines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
 
@@ -59,8 +59,12 @@ def platform(
     handlers: Mapping[str, Handler],
     services: Sequence[Service],
     people: Users | None = None,
+    needs: Collection[str] = (),
 ) -> Platform:
-    """What the interfaces call; `services` are those whose stalling makes the process unready."""
+    """What the interfaces call.
+
+    The process is unready when one of its `services` stalls, or an engine is away that its roles need (what for).
+    """
     people = people or users(ports, settings)
     limits = TaskLimits(
         title=settings.title_length,
@@ -114,7 +118,8 @@ def platform(
             store=ports.tasks,
             metrics=ports.metrics,
             clock=ports.clock,
-            pings=ports.pings,
+            pings={name: ping for engines in ports.pings.values() for name, ping in engines.items()},
+            needs={name for what in needs for name in ports.pings.get(what, ())},
             stalled=lambda: list(dict.fromkeys(service.name for service in services if service.stalled)),
         ),
         letters=DeadLetters(letters=ports.letters),

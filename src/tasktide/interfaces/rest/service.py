@@ -6,7 +6,7 @@ from importlib.resources import files
 from litestar import get
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tasktide.domain.errors import NotFound
 from tasktide.interfaces.rest.answers import Answer, Incoming, Platforms, encoded, problems
@@ -21,6 +21,15 @@ EXPLORER = {
     "swagger-ui.css": "text/css; charset=utf-8",
 }
 _NO_STORE = {"cache-control": "no-store"}
+
+
+def _told(found: Health) -> Answer:
+    """Which engine is away is for everybody; where it is and what it said is for admins, and for the log."""
+    engines = {
+        name: one if one.error is None else structs.replace(one, error="does not answer as it should")
+        for name, one in found.engines.items()
+    }
+    return encoded(structs.replace(found, engines=engines), 200 if found.is_ok else 503, _NO_STORE)
 
 
 class Alive(Struct, frozen=True):
@@ -41,8 +50,7 @@ class Alive(Struct, frozen=True):
 )
 async def health(platform: Platforms) -> Answer:
     """Every engine with its latency."""
-    found = await platform.stats.health()
-    return encoded(found, 200 if found.is_ok else 503, _NO_STORE)
+    return _told(await platform.stats.health())
 
 
 @get(["/health/liveness", "/livez"], opt={"public": True}, tags=TAGS)
@@ -61,9 +69,8 @@ async def liveness() -> Alive:
     },
 )
 async def readiness(platform: Platforms) -> Answer:
-    """The process can take work in and gets it done."""
-    found = await platform.stats.health()
-    return encoded(found, 200 if found.is_ok else 503, _NO_STORE)
+    """The process can take work in and gets it done: the engines that its roles need answer."""
+    return _told(await platform.stats.readiness())
 
 
 @get(
