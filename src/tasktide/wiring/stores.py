@@ -134,6 +134,11 @@ async def _on_postgres(settings: Settings, clock: Clock, stack: contextlib.Async
         replica_urls=settings.replica_urls,
     )
     stack.push_async_callback(opened.close)
+    if server:
+        shares_all = bool(settings.kafka_brokers and settings.redis_url)
+        presence = postgres.Presence(settings.database_url or "", alone=not shares_all)
+        stack.push_async_callback(presence.close)
+        await patiently("DATABASE_URL", presence.hold)
     try:
         await patiently("DATABASE_URL and DB_SHARD_URLS", opened.open)
     except (postgres.SchemaTooNew, postgres.ShardMissing) as wrong:

@@ -12,6 +12,7 @@ from tasktide.adapters.postgres.migrate import SchemaTooNew
 from tasktide.adapters.postgres.moves import Moves
 from tasktide.adapters.postgres.notifications import PostgresNotifications
 from tasktide.adapters.postgres.outbox import PostgresOutbox
+from tasktide.adapters.postgres.presence import Presence
 from tasktide.adapters.postgres.replies import PostgresReplies
 from tasktide.adapters.postgres.shards import ShardMissing, Shards, open_shards
 from tasktide.adapters.postgres.tasks import PostgresTasks
@@ -19,7 +20,7 @@ from tasktide.adapters.postgres.users import PostgresPreferences, PostgresSessio
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Log
 
-__all__ = ["SchemaTooNew", "ShardMissing", "Stores", "migrate_urls"]
+__all__ = ["Presence", "SchemaTooNew", "ShardMissing", "Stores", "migrate_urls"]
 
 
 class Stores:
