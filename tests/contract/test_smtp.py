@@ -6,7 +6,6 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
 
-import aiosmtplib
 import msgspec
 import pytest
 from aiosmtpd.controller import Controller
@@ -17,6 +16,7 @@ from tasktide.adapters.smtp.mail import SmtpMailer
 from tasktide.domain.deliveries import Delivery, Mail, compose
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.notifications import Channel
+from tasktide.ports.mail import Refused
 
 
 class Postman:
@@ -25,6 +25,21 @@ class Postman:
     def __init__(self) -> None:
         self.received: list[tuple[str, list[str], EmailMessage]] = []
         self.answer = "250 OK"
+        self.sender_answer = ""
+        self.recipients_answer = ""
+
+    async def handle_MAIL(  # noqa: N802 - the library's name
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        envelope.mail_from = address
+        return self.sender_answer or "250 OK"
+
+    async def handle_RCPT(  # noqa: N802 - the library's name
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:
+        if not self.recipients_answer:
+            envelope.rcpt_tos.append(address)
+        return self.recipients_answer or "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - the library's name
         if self.answer.startswith("250"):
@@ -87,7 +102,16 @@ async def test_what_the_server_says_tells_whether_to_try_again(postman: tuple[Po
     with pytest.raises(Unavailable, match="451"):
         await mailer.send(mail())
     kept.answer = "550 no such user"
-    with pytest.raises(aiosmtplib.SMTPResponseException):
+    with pytest.raises(Refused, match="550 no such user"):
+        await mailer.send(mail())
+    kept.answer, kept.recipients_answer = "250 OK", "553 mailbox name not allowed"
+    with pytest.raises(Refused, match="553"):
+        await mailer.send(mail())
+    kept.recipients_answer = "450 mailbox busy"
+    with pytest.raises(Unavailable, match="450"):
+        await mailer.send(mail())
+    kept.sender_answer = "530 sign in first"
+    with pytest.raises(Unavailable, match="530"):
         await mailer.send(mail())
     with pytest.raises(Unavailable):
         await SmtpMailer("smtp://127.0.0.1:9", "tasktide@example.org", FakeClock()).send(mail())

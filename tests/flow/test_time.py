@@ -12,6 +12,7 @@ from tasktide.domain.ids import UserId
 from tasktide.domain.notifications import Channel
 from tasktide.domain.tasks import Status
 from tasktide.domain.times import later
+from tasktide.ports.mail import Refused
 from tasktide.ports.tasks import Change
 from tasktide.usecases.ingest import Ingest
 from tasktide.usecases.schedule import TOMBSTONES_KEPT_S, Schedule
@@ -110,16 +111,17 @@ async def test_a_deletion_is_remembered_longer_than_the_log_could_bring_the_task
 
 
 class Post:
-    """A mailer that refuses so many times."""
+    """A mailer that refuses so many times, for good or not."""
 
-    def __init__(self, refusals: int) -> None:
+    def __init__(self, refusals: int, refusal: Exception | None = None) -> None:
         self.refusals = refusals
+        self.refusal = refusal or Unavailable("smtp", "try again")
         self.sent: list[Mail] = []
 
     async def send(self, mail: Mail) -> None:
         if self.refusals:
             self.refusals -= 1
-            raise Unavailable("smtp", "try again")
+            raise self.refusal
         self.sent.append(mail)
 
 
@@ -170,5 +172,14 @@ async def test_one_bad_delivery_does_not_stop_its_neighbours(engine: Engine) -> 
     desk = delivery_desk(engine, post)
     told = [make.notification(1, user_id=99), make.notification(2)]
     await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=one) for one in told])
-    assert await desk.deliver() == (2, 0)
+    assert await desk.deliver() == (2, 1), "nobody can be reached without an address"
     assert [mail.message_id for mail in post.sent] == ["<notification-2@tasktide>"]
+
+
+async def test_what_is_refused_for_good_is_a_dead_letter_at_once(engine: Engine) -> None:
+    await engine.users.add(make.account(1))
+    desk = delivery_desk(engine, Post(refusals=1, refusal=Refused("550 no such user")))
+    await engine.jobs.put([Delivery(channel=Channel.EMAIL, notification=make.notification(7))])
+    assert await desk.deliver() == (1, 1)
+    [letter] = await engine.letters.find(0, 10)
+    assert (letter.reason, letter.attempts) == ("Refused: 550 no such user", 1)

@@ -5,9 +5,13 @@ from typing import Protocol
 from tasktide.domain.deliveries import Mail
 
 
+class Refused(Exception):
+    """The mail will not be taken, however often it is tried."""
+
+
 class Mailer(Protocol):
     """Hands mail to the outside world."""
 
     async def send(self, mail: Mail) -> None:
-        """Return when the mail has been taken over; Unavailable when it should be tried again."""
+        """Return when the mail has been taken over; Unavailable when to try again, Refused when that is of no use."""
         ...

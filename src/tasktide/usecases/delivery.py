@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from random import Random
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,7 +13,7 @@ from tasktide.domain.letters import DeadLetter
 from tasktide.ports.clock import Clock
 from tasktide.ports.jobs import Jobs
 from tasktide.ports.letters import Letters
-from tasktide.ports.mail import Mailer
+from tasktide.ports.mail import Mailer, Refused
 from tasktide.ports.users import UserStore
 
 BATCH = 50
@@ -21,8 +22,18 @@ LEASE_S = 120.0
 ATTEMPT_S = 60.0
 
 
+class _Failure(NamedTuple):
+    """Why a delivery failed, and whether to try it again is of no use."""
+
+    reason: str
+    is_final: bool
+
+
 class DeliveryDesk:
-    """Takes due deliveries and tries each; what fails waits longer each time and is a dead letter in the end."""
+    """Takes due deliveries and tries each; what fails waits longer each time and is a dead letter in the end.
+
+    What the mail server refuses for good, and what has no address, is one at once.
+    """
 
     def __init__(
         self,
@@ -50,33 +61,33 @@ class DeliveryDesk:
             return 0, 0
         accounts = await self._users.get({one.user_id for one in taken})
         addresses = {user_id: account.user.email for user_id, account in accounts.items()}
-        errors = await asyncio.gather(*(self._try(one, addresses.get(one.user_id)) for one in taken))
-        done = [one for one, error in zip(taken, errors, strict=True) if error is None]
+        failures = await asyncio.gather(*(self._try(one, addresses.get(one.user_id)) for one in taken))
+        done = [one for one, failure in zip(taken, failures, strict=True) if failure is None]
         if done:
             await self._jobs.done(done)
         buried = 0
-        for one, error in zip(taken, errors, strict=True):
-            if error is not None:
-                buried += await self._failed(one, error)
+        for one, failure in zip(taken, failures, strict=True):
+            if failure is not None:
+                buried += await self._failed(one, failure)
         return len(taken), buried
 
-    async def _try(self, delivery: Delivery, address: str | None) -> str | None:
+    async def _try(self, delivery: Delivery, address: str | None) -> _Failure | None:
         if address is None:
-            return "the user has no address"
+            return _Failure("the user has no address", is_final=True)
         try:
             async with asyncio.timeout(ATTEMPT_S):
                 await self._mailer.send(compose(delivery, address, self._public_url))
         except Exception as error:  # noqa: BLE001 - one bad delivery must not stop its neighbours
-            return f"{type(error).__name__}: {error}"
+            return _Failure(f"{type(error).__name__}: {error}", is_final=isinstance(error, Refused))
         return None
 
-    async def _failed(self, delivery: Delivery, error: str) -> bool:
-        delay_s = retry.scheduled_s(delivery.attempts, self._random)
+    async def _failed(self, delivery: Delivery, failure: _Failure) -> bool:
+        delay_s = None if failure.is_final else retry.scheduled_s(delivery.attempts, self._random)
         if delay_s is None:
-            await self._letters.park([self._letter(delivery, error)])
-            await self._jobs.bury(delivery, error)
+            await self._letters.park([self._letter(delivery, failure.reason)])
+            await self._jobs.bury(delivery, failure.reason)
             return True
-        await self._jobs.retry(delivery, delay_s, error)
+        await self._jobs.retry(delivery, delay_s, failure.reason)
         return False
 
     async def revive(self, replayed: Sequence[Delivery]) -> None:

@@ -13,12 +13,16 @@ from tasktide.domain.deliveries import Mail
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.times import to_datetime
 from tasktide.ports.clock import Clock
+from tasktide.ports.mail import Refused
 
 ENGINE = "smtp"
 ANSWER_S = 10.0
 # Connections at once: servers limit them.
 CONNECTIONS = 10
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+
+# RFC 5321, 4.2.1: the first of the permanent negative answers.
+FOR_GOOD = 500
 
 
 class SmtpMailer:
@@ -50,10 +54,10 @@ class SmtpMailer:
             try:
                 async with self._client() as client:
                     await client.send_message(self._message(mail), sender=self._sender, recipients=[mail.to])
+            except aiosmtplib.SMTPRecipientsRefused as refused:
+                raise _failure(refused.recipients[0], is_of_this_mail=True) from refused
             except aiosmtplib.SMTPResponseException as refused:
-                if refused.code >= 500:  # noqa: PLR2004 - for good
-                    raise
-                raise Unavailable(ENGINE, f"The mail server says {refused.code} {refused.message}") from refused
+                raise _failure(refused, is_of_this_mail=isinstance(refused, aiosmtplib.SMTPDataError)) from refused
             except (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPServerDisconnected, OSError, TimeoutError) as away:
                 raise Unavailable(ENGINE, f"The mail server is away: {str(away) or type(away).__name__}.") from away
 
@@ -90,3 +94,9 @@ class SmtpMailer:
         message.set_content(mail.text)
         message.add_alternative(mail.html, subtype="html")
         return message
+
+
+def _failure(refused: aiosmtplib.SMTPResponseException, *, is_of_this_mail: bool) -> Exception:
+    """What is wrong with the mail or its address is so for good; a password or a sender, an operator may mend."""
+    told = f"The mail server says {refused.code} {refused.message}"
+    return Refused(told) if is_of_this_mail and refused.code >= FOR_GOOD else Unavailable(ENGINE, told)
