@@ -402,3 +402,53 @@ def test_a_swipe_scrolls_and_does_not_lift_a_card(open_page: Open, ann: Person) 
     page.wait_for_timeout(300)
     assert column(page, "To do").locator("ul").evaluate("list => list.parentElement.scrollTop") > 50
     assert {task["status"] for task in ann.http.get("/tasks", params={"label": label}).json()["items"]} == {"pending"}
+
+
+def test_what_was_begun_is_there_again_and_what_is_refused_is_said(open_page: Open, ann: Person) -> None:
+    task = ann.submit(title="Named by its title", priority=3)["id"]
+    page = open_page(ann)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.keyboard.press("c")
+    page.get_by_label("Title").fill("half of an idea")
+    page.get_by_label("Labels, comma separated").fill("later")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("c")
+    expect(page.get_by_label("Title")).to_have_value("half of an idea")
+    expect(page.get_by_label("Labels, comma separated")).to_have_value("later")
+    page.get_by_role("button", name="Create task").click()
+    expect(page.get_by_text("“half of an idea” was created.", exact=True)).to_be_visible()
+    page.keyboard.press("c")
+    expect(page.get_by_label("Title")).to_have_value("")
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowDown")  # nothing has the focus: the first card takes it
+    assert page.evaluate("document.activeElement.matches('[data-card]')")
+
+    page.goto(f"{ann.address}/app/tasks/{task}")
+    expect(page).to_have_title(re.compile("Named by its title · Tasktide$"))
+    priority = page.get_by_label("Priority")
+    priority.fill("17")
+    priority.press("Enter")
+    expect(page.get_by_text("Value must be less than or equal to 9.", exact=True)).to_be_visible()
+    expect(priority).to_have_value("3")
+    labels = page.get_by_label("Labels, comma separated")
+    many = ", ".join(f"l{n}" for n in range(40))
+    labels.fill(many)
+    labels.press("Enter")
+    expect(page.get_by_text(re.compile("^Labels "))).to_be_visible()
+    expect(labels).to_have_value(many)  # to be mended, not typed anew
+    title = page.get_by_label("Title")
+    title.fill("")
+    title.press("Enter")
+    expect(page.get_by_text("A task needs a title; it keeps the one it had.", exact=True)).to_be_visible()
+    expect(title).to_have_value("Named by its title")
+
+
+def test_all_of_the_inbox_has_an_address(open_page: Open, ann: Person) -> None:
+    page = open_page(ann, "/app/inbox")
+    page.get_by_role("button", name="All", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/app/inbox\?all=true$"))
+    page.reload()
+    expect(page.get_by_role("button", name="All", exact=True)).to_have_attribute("aria-pressed", "true")
+    page.go_back()
+    expect(page.get_by_role("button", name="Unread")).to_have_attribute("aria-pressed", "true")

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import { closeSocket, openSocket } from './api'
+import { ApiError, closeSocket, openSocket } from './api'
 
 const REFUSAL = 4403
 
@@ -35,4 +35,12 @@ it('closes a socket that is just being refused without an error', async () => {
   made[0]!.refuse()
   await expect(heard).resolves.toMatchObject({ done: true })
   expect(isRefused).toBe(true)
+})
+
+it.each([
+  ['currentPassword', 'is wrong', 'Current password is wrong.'],
+  ['performer_id', 'must be an id', 'Performer id must be an id.'],
+  ['handler', 'there is none called “x”', 'Handler: there is none called “x”.'],
+])('says in a sentence what is wrong with %s', (field, message, said) => {
+  expect(new ApiError('Invalid.', 'invalid', [{ field, message }]).detail).toBe(said)
 })

@@ -14,10 +14,16 @@ export class ApiError extends Error {
 
   /** The error in one line, the wrong fields named. */
   get detail(): string {
-    return this.fields.length
-      ? this.fields.map((one) => `${one.field} ${one.message}`).join('; ')
-      : this.message
+    return this.fields.length ? this.fields.map(sentence).join(' ') : this.message
   }
+}
+
+/** What is wrong with a field, as people say it: most messages go on from the field's name. */
+function sentence({ field, message }: { field: string; message: string }): string {
+  const name = field.replace(/[A-Z_]/g, (found) => ` ${found.replace('_', '').toLowerCase()}`)
+  const goesOn = /^(must|is|are|was|were|can|cannot|may|has|have|needs|does|should)\b/.test(message)
+  const words = `${name}${goesOn ? '' : ':'} ${message}`
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`
 }
 
 /** The codes that say that nobody is signed in. */

@@ -9,21 +9,43 @@ import { toast } from './toasts'
 import { Button, Modal } from './ui/basics'
 import { PersonSelect } from './ui/fields'
 
+interface Kept {
+  texts: Record<string, string>
+  isJob: boolean
+  performer: string | null
+}
+
+// What somebody has begun to write down and closed: it is there when they come back.
+const kept = new Map<string, Kept>()
+
 export default function Create({ onClose }: { onClose: () => void }) {
   const people = usePeople()
   const me = useMe().data
   const navigate = useNavigate()
-  const [isJob, setIsJob] = useState(location.pathname.startsWith('/app/jobs'))
-  const [performer, setPerformer] = useState<string | null>(null)
+  const begun = kept.get(me?.id ?? '')
+  const texts = begun?.texts ?? {}
+  const [isJob, setIsJob] = useState(begun?.isJob ?? location.pathname.startsWith('/app/jobs'))
+  const [performer, setPerformer] = useState<string | null>(begun?.performer ?? null)
+  const form = useRef<HTMLFormElement>(null)
   const [problem, setProblem] = useState('')
   const [isBusy, setIsBusy] = useState(false)
   // The same key for the same input until it has worked: a lost answer makes no second task.
   const tried = useRef({ input: '', key: '' })
 
+  function close(): void {
+    const texts = Object.fromEntries(
+      [...new FormData(form.current!)].map(([name, value]) => [name, String(value)]),
+    )
+    const isBegun = Boolean(texts.title || texts.description || texts.labels || texts.due)
+    if (me && isBegun) kept.set(me.id, { texts, isJob, performer })
+    else if (me) kept.delete(me.id)
+    onClose()
+  }
+
   async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault()
-    const form = new FormData(event.currentTarget)
-    const text = (name: string) => String(form.get(name) ?? '').trim()
+    const given = new FormData(event.currentTarget)
+    const text = (name: string) => String(given.get(name) ?? '').trim()
     const input: NewTaskInput = { description: text('description'), priority: Number(text('priority') || 0) }
     if (text('title')) input.title = text('title')
     if (performer) input.performerId = performer
@@ -57,6 +79,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
       const { createTask: task } = await request(CREATE, { input, key: tried.current.key })
       applyEvent({ type: 'task.created', task, changes: [] })
       toast(`“${task.title}” was created.`, 'good')
+      if (me) kept.delete(me.id)
       onClose()
       if (isJob) void navigate({ to: '/tasks/$id', params: { id: task.id } })
     } catch (error) {
@@ -66,12 +89,13 @@ export default function Create({ onClose }: { onClose: () => void }) {
   }
 
   return (
-    <Modal title={isJob ? 'New job' : 'New task'} open onClose={onClose} wide keepsText>
-      <form onSubmit={submit} className="flex flex-col gap-3">
+    <Modal title={isJob ? 'New job' : 'New task'} open onClose={close} wide keepsText>
+      <form ref={form} onSubmit={submit} className="flex flex-col gap-3">
         <input
           name="title"
           aria-label="Title"
           placeholder={isJob ? 'Title (else the handler’s name)' : 'What is to be done?'}
+          defaultValue={texts.title}
           required={!isJob}
           maxLength={500}
           autoFocus
@@ -81,6 +105,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
           name="description"
           aria-label="Description"
           placeholder="Description"
+          defaultValue={texts.description}
           rows={4}
           className="field"
         />
@@ -103,17 +128,17 @@ export default function Create({ onClose }: { onClose: () => void }) {
               type="number"
               min={0}
               max={9}
-              defaultValue={0}
+              defaultValue={texts.priority ?? 0}
               className="field text-text"
             />
           </label>
           <label className="flex flex-col gap-1 text-sm text-muted">
             Labels, comma separated
-            <input name="labels" className="field text-text" />
+            <input name="labels" defaultValue={texts.labels} className="field text-text" />
           </label>
           <label className="flex flex-col gap-1 text-sm text-muted">
             Due
-            <input name="due" type="datetime-local" className="field text-text" />
+            <input name="due" type="datetime-local" defaultValue={texts.due} className="field text-text" />
           </label>
         </div>
         <label className="flex items-center gap-2 text-sm">
@@ -124,14 +149,19 @@ export default function Create({ onClose }: { onClose: () => void }) {
           <div className="grid gap-3 sm:grid-cols-[10rem_1fr]">
             <label className="flex flex-col gap-1 text-sm text-muted">
               Handler
-              <input name="handler" defaultValue="reverse" required className="field text-text" />
+              <input
+                name="handler"
+                defaultValue={texts.handler ?? 'reverse'}
+                required
+                className="field text-text"
+              />
             </label>
             <label className="flex flex-col gap-1 text-sm text-muted">
               Payload (JSON)
               <textarea
                 name="payload"
                 rows={2}
-                defaultValue={'"Hello world!"'}
+                defaultValue={texts.payload ?? '"Hello world!"'}
                 className="field font-mono text-text"
               />
             </label>
@@ -143,7 +173,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
           </p>
         )}
         <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Cancel</Button>
+          <Button onClick={close}>Cancel</Button>
           <Button type="submit" look="main" disabled={isBusy}>
             {isJob ? 'Create job' : 'Create task'}
           </Button>

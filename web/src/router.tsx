@@ -79,7 +79,13 @@ const tree = root.addChildren([
   listed('/list', loaders.list, 'List'),
   listed('/jobs', loaders.jobs, 'Jobs'),
   page('/tasks/$id', loaders.task, 'TaskPage'),
-  page('/inbox', loaders.inbox, 'Inbox'),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/inbox',
+    validateSearch: (given: Record<string, unknown>): { all?: true } =>
+      given.all === true ? { all: true } : {},
+    component: lazyRouteComponent(loaders.inbox, 'Inbox'),
+  }),
   page('/settings', loaders.settings, 'Settings'),
   page('/admin', loaders.admin, 'Admin'),
 ])

@@ -9,6 +9,7 @@ import { useLive } from './live'
 import { preloadPages } from './pages'
 import { SignIn } from './pages/sign-in'
 import { toggleTheme } from './theme'
+import { useNamed } from './title'
 import { dismiss, toast, useToasts } from './toasts'
 import { Avatar, Button, Failed, IconButton, join, Kbd, Modal } from './ui/basics'
 import { Icon, type IconName } from './ui/icons'
@@ -43,6 +44,8 @@ export function Shell() {
   return <Frame />
 }
 
+const ARROWS = new Set(['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight'])
+
 const isTyping = (target: EventTarget | null) =>
   target instanceof HTMLElement &&
   (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName))
@@ -58,9 +61,11 @@ function Frame() {
   const path = useRouterState({ select: (state) => state.location.pathname })
   const place = PLACES.find((one) => path.startsWith(`/app${one.to}`) || path.startsWith(one.to))
 
+  const shown = useNamed() || place?.name
+
   useEffect(() => {
-    document.title = `${unread ? `(${unread}) ` : ''}${place ? `${place.name} · ` : ''}Tasktide`
-  }, [unread, place])
+    document.title = `${unread ? `(${unread}) ` : ''}${shown ? `${shown} · ` : ''}Tasktide`
+  }, [unread, shown])
 
   useEffect(() => {
     // What a key opens should be there when the next one is typed.
@@ -94,7 +99,9 @@ function Frame() {
         const field = document.querySelector<HTMLInputElement>('input[type="search"]')
         if (field) field.select()
         else setOpened('palette')
-      } else return
+      } else if (ARROWS.has(event.key) && event.target === document.body)
+        document.querySelector<HTMLElement>('[data-card], [data-row]')?.focus()
+      else return
       event.preventDefault()
     }
     addEventListener('keydown', press)
@@ -173,7 +180,7 @@ function Frame() {
       <Button
         look="main"
         aria-label="New task"
-        className="fixed right-4 bottom-18 size-12 !rounded-full shadow-lg md:!hidden"
+        className="fixed right-4 bottom-18 !size-12 !rounded-full !px-0 shadow-lg md:!hidden"
         onClick={() => setOpened('create')}
       >
         <Icon name="plus" size={22} />
@@ -257,7 +264,7 @@ function Toasts() {
             TONES[word.tone],
           )}
         >
-          <Toast.Description className="grow text-sm">{word.text}</Toast.Description>
+          <Toast.Description className="min-w-0 grow text-sm break-words">{word.text}</Toast.Description>
           <Toast.Close asChild>
             <IconButton icon="close" label="Dismiss" />
           </Toast.Close>

@@ -45,12 +45,14 @@ const TRANSITIONS: Record<TaskStatus, readonly TaskStatus[]> = {
   CANCELLED: ['PENDING'],
 }
 
+/** Whether there is still something to be done. */
+export const isOpen = ({ status }: Pick<Row, 'status'>) => status === 'PENDING' || status === 'IN_PROGRESS'
+
 /** Whether somebody may put the task there: workers alone move jobs, people cancel and retry them. */
 export function mayMove(task: Row, status: TaskStatus): boolean {
   if (task.status === status) return false
   if (!task.handler) return TRANSITIONS[task.status].includes(status)
-  const isOpen = task.status === 'PENDING' || task.status === 'IN_PROGRESS'
-  if (status === 'CANCELLED') return isOpen
+  if (status === 'CANCELLED') return isOpen(task)
   return status === 'PENDING' && (task.status === 'FAILED' || task.status === 'CANCELLED')
 }
 

@@ -45,6 +45,8 @@ export function Admin() {
 }
 
 const EVERY_MS = 1_000
+
+const took = (ms: number) => (ms < 1_000 ? `${ms.toFixed(1)} ms` : `${(ms / 1_000).toFixed(1)} s`)
 const KEPT = 60
 
 interface Sample {
@@ -74,7 +76,7 @@ function System() {
         <Figure
           name="Jobs done"
           value={now.jobsDone}
-          hint={`${now.averageProcessingTimeMs.toFixed(1)} ms on average`}
+          hint={`${took(now.averageProcessingTimeMs)} on average`}
         />
       </div>
       <h2 className="text-sm font-medium">Pipelines of this process</h2>

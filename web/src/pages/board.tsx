@@ -16,7 +16,7 @@ import { type KeyboardEvent, useMemo, useState } from 'react'
 import { move, useEdit, usePeople } from '../data'
 import type { TaskSort, TaskStatus } from '../gql/graphql'
 import type { Search } from '../router'
-import { type Listing, mayMove, type Row, STATUS_NAMES, STATUSES } from '../tasks'
+import { isOpen, type Listing, mayMove, type Row, STATUS_NAMES, STATUSES } from '../tasks'
 import { toast } from '../toasts'
 import {
   Avatar,
@@ -31,7 +31,7 @@ import {
   Skeletons,
   StatusIcon,
 } from '../ui/basics'
-import { Filters, filterOf, useSearchOf } from '../ui/filters'
+import { Filters, filterOf, isFiltered, useSearchOf } from '../ui/filters'
 import { Icon } from '../ui/icons'
 import { useRows } from '../ui/rows'
 
@@ -127,7 +127,7 @@ function Column({
       ref={setNodeRef}
       aria-label={STATUS_NAMES[status]}
       className={join(
-        'flex w-[86vw] shrink-0 snap-center flex-col rounded-xl bg-sunken md:w-auto md:min-w-50 md:grow md:basis-0',
+        'flex w-[86vw] shrink-0 snap-center flex-col rounded-xl bg-sunken md:w-auto md:min-w-46 md:grow md:basis-0',
         isOver && isOpenTo && 'ring-2 ring-accent',
         dragged && !isOpenTo && dragged.status !== status && 'opacity-45',
       )}
@@ -143,10 +143,14 @@ function Column({
         ) : list.isError && !list.data ? (
           <Failed error={list.error} again={() => list.refetch()} />
         ) : rows.length === 0 ? (
-          <Empty title={status === 'PENDING' ? 'Nothing to do' : 'Nothing here'}>
-            {status === 'PENDING'
-              ? 'Press c to write the first task down.'
-              : 'Drag a card here when it gets this far.'}
+          <Empty
+            title={isFiltered(search) ? 'No match' : status === 'PENDING' ? 'Nothing to do' : 'Nothing here'}
+          >
+            {isFiltered(search)
+              ? 'No task in this column passes the filter above.'
+              : status === 'PENDING'
+                ? 'Press c to write the first task down.'
+                : 'Drag a card here when it gets this far.'}
           </Empty>
         ) : (
           <ul style={{ height: virtual.getTotalSize() }} className="relative">
@@ -244,9 +248,7 @@ function Card({
           </span>
         )}
         <span className="grow" />
-        {task.dueAt && (
-          <Due at={task.dueAt} isOpen={task.status === 'PENDING' || task.status === 'IN_PROGRESS'} />
-        )}
+        {task.dueAt && <Due at={task.dueAt} isOpen={isOpen(task)} />}
         {task.performerId && <Avatar person={people.get(task.performerId)} size={20} />}
       </div>
     </article>

@@ -1,5 +1,5 @@
-import { useNavigate } from '@tanstack/react-router'
-import { useEffect, useState } from 'react'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { useEffect } from 'react'
 import { request } from '../api'
 import { client, explain, type Notice, useInbox } from '../data'
 import { READ, READ_ALL } from '../documents'
@@ -31,7 +31,7 @@ async function settle(change: Promise<unknown>): Promise<void> {
 }
 
 export function Inbox() {
-  const [isAll, setIsAll] = useState(false)
+  const isAll = useSearch({ from: '/inbox' }).all === true
   const inbox = useInbox(!isAll)
   const navigate = useNavigate()
   const notices = inbox.data?.pages.flatMap((page) => page.nodes) ?? []
@@ -67,7 +67,7 @@ export function Inbox() {
                 'rounded px-2.5 py-0.5 text-sm',
                 (name === 'All') === isAll ? 'bg-hover font-medium' : 'text-muted',
               )}
-              onClick={() => setIsAll(name === 'All')}
+              onClick={() => void navigate({ to: '/inbox', search: name === 'All' ? { all: true } : {} })}
             >
               {name} {name === 'Unread' && unread > 0 && unread.toLocaleString()}
             </button>

@@ -1,5 +1,6 @@
 // What programs do: by state, with attempts and errors; retried and cancelled one by one or many at once.
 import { many } from '../data'
+import { isOpen } from '../tasks'
 import { Button, Empty, PageHead } from '../ui/basics'
 import { Filters, filterOf, useSearchOf } from '../ui/filters'
 import { TaskTable } from '../ui/table'
@@ -30,7 +31,7 @@ export function Jobs() {
         )}
         bulk={(selected, done) => {
           const failed = selected.filter((job) => job.status === 'FAILED' || job.status === 'CANCELLED')
-          const open = selected.filter((job) => job.status === 'PENDING' || job.status === 'IN_PROGRESS')
+          const open = selected.filter(isOpen)
           return (
             <>
               <Button

@@ -3,7 +3,7 @@ import type { TaskInput, TaskStatus } from '../gql/graphql'
 import { STATUS_NAMES, STATUSES } from '../tasks'
 import { Button, Empty, PageHead } from '../ui/basics'
 import { PersonSelect } from '../ui/fields'
-import { Filters, filterOf, useSearchOf } from '../ui/filters'
+import { Filters, filterOf, isFiltered, useSearchOf } from '../ui/filters'
 import { TaskTable } from '../ui/table'
 
 export function List() {
@@ -71,7 +71,7 @@ export function List() {
         }}
         empty={
           <Empty title="No tasks match">
-            {Object.values(search).some(Boolean)
+            {isFiltered(search)
               ? 'Clear the filters above, or look for something else.'
               : `Press c to write the first task down${me ? `, ${me.name.split(' ')[0]}` : ''}.`}
           </Empty>

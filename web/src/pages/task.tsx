@@ -18,7 +18,8 @@ import {
 import { HISTORY } from '../documents'
 import type { HistoryQuery, TaskInput, TaskStatus } from '../gql/graphql'
 import { useViewers } from '../live'
-import { listed, merged, STATUS_NAMES } from '../tasks'
+import { isOpen, listed, merged, STATUS_NAMES } from '../tasks'
+import { useTitle } from '../title'
 import { toast } from '../toasts'
 import {
   Avatar,
@@ -75,6 +76,7 @@ function Details({ task }: { task: FullTask }) {
   const [conflict, setConflict] = useState<Conflict | null>(null)
   const isLocked = !task.canChange
 
+  useTitle(task.title)
   const isThere = useRef(true)
   useEffect(() => {
     isThere.current = true
@@ -83,7 +85,12 @@ function Details({ task }: { task: FullTask }) {
     }
   }, [])
 
-  const change = (input: TaskInput) => edit.mutate({ task, input })
+  /** Whether it was taken; why not is said. */
+  const change = (input: TaskInput) =>
+    edit.mutateAsync({ task, input }).then(
+      () => true,
+      () => false,
+    )
 
   /** Save a text as it was edited on top of a version; whether it is settled, so that the draft may go. */
   async function save(name: TextField, mine: string, began: Began): Promise<boolean> {
@@ -120,7 +127,6 @@ function Details({ task }: { task: FullTask }) {
   }
 
   const viewers = useViewers(task.id)
-  const isOpen = task.status === 'PENDING' || task.status === 'IN_PROGRESS'
   return (
     <div className="min-h-0 grow overflow-y-auto">
       <div className="mx-auto flex max-w-6xl flex-col gap-6 p-4 md:p-6 lg:flex-row">
@@ -143,12 +149,12 @@ function Details({ task }: { task: FullTask }) {
                 ))}
               </span>
             )}
-            {task.handler && !isOpen && task.status !== 'DONE' && (
+            {task.handler && !isOpen(task) && task.status !== 'DONE' && (
               <Button icon="retry" disabled={isLocked} onClick={() => void many('retry', [task])}>
                 Retry
               </Button>
             )}
-            {isOpen && (
+            {isOpen(task) && (
               <Button icon="close" disabled={isLocked} onClick={() => void many('cancel', [task])}>
                 Cancel it
               </Button>
@@ -172,7 +178,11 @@ function Details({ task }: { task: FullTask }) {
             version={task.version}
             isLocked={isLocked}
             className="text-xl font-semibold"
-            save={async (title, began) => !title || (await save('title', title, began))}
+            save={async (title, began) => {
+              if (title) return save('title', title, began)
+              toast('A task needs a title; it keeps the one it had.', 'bad')
+              return true
+            }}
           />
           <InPlace
             name="Description"
@@ -180,7 +190,7 @@ function Details({ task }: { task: FullTask }) {
             version={task.version}
             isLocked={isLocked}
             multiline
-            placeholder="Add a description …"
+            placeholder={isLocked ? 'No description' : 'Add a description …'}
             className="mt-2 leading-relaxed"
             save={(description, began) => save('description', description, began)}
           />
@@ -202,7 +212,7 @@ function Details({ task }: { task: FullTask }) {
               people={people}
               value={task.performerId}
               disabled={isLocked}
-              onChange={(performerId) => change({ performerId })}
+              onChange={(performerId) => void change({ performerId })}
             />
           </Property>
           <Property name="Priority" id="task-priority">
@@ -213,7 +223,7 @@ function Details({ task }: { task: FullTask }) {
               max={9}
               value={String(task.priority)}
               disabled={isLocked}
-              save={(text) => text && change({ priority: Number(text) })}
+              save={async (text) => !text || change({ priority: Number(text) })}
             />
           </Property>
           <Property name="Due" id="task-due">
@@ -224,10 +234,10 @@ function Details({ task }: { task: FullTask }) {
                 max="9999-12-31T23:59"
                 value={task.dueAt ? local(task.dueAt) : ''}
                 disabled={isLocked}
-                save={(text) => text && change({ dueAt: new Date(text).toISOString() })}
+                save={async (text) => !text || change({ dueAt: new Date(text).toISOString() })}
               />
               {task.dueAt && !isLocked && (
-                <IconButton icon="close" label="No due date" onClick={() => change({ dueAt: null })} />
+                <IconButton icon="close" label="No due date" onClick={() => void change({ dueAt: null })} />
               )}
             </div>
           </Property>
@@ -255,7 +265,9 @@ function Details({ task }: { task: FullTask }) {
                   disabled={isLocked}
                   title={`Remove ${people.get(one)?.name ?? one}`}
                   aria-label={`Remove ${people.get(one)?.name ?? one}`}
-                  onClick={() => change({ observerIds: task.observerIds.filter((known) => known !== one) })}
+                  onClick={() =>
+                    void change({ observerIds: task.observerIds.filter((known) => known !== one) })
+                  }
                 >
                   <Avatar person={people.get(one)} />
                 </button>
@@ -266,7 +278,9 @@ function Details({ task }: { task: FullTask }) {
                 value={null}
                 none="Add …"
                 disabled={isLocked}
-                onChange={(one) => one && change({ observerIds: [...new Set([...task.observerIds, one])] })}
+                onChange={(one) =>
+                  one && void change({ observerIds: [...new Set([...task.observerIds, one])] })
+                }
               />
             </div>
           </Property>
@@ -300,17 +314,31 @@ function Property({ name, id, children }: { name: string; id: string; children: 
   )
 }
 
-/** A field that is saved when one leaves it, Escape gives up; what others change meanwhile does not disturb it. */
+/**
+ * A field that is saved when one leaves it, Escape gives up; what others change meanwhile does not disturb it. What is
+ * refused stays there to be mended.
+ */
 function Draft({
   value,
   save,
   ...rest
-}: { value: string; save: (text: string, began: string) => void } & Omit<
+}: { value: string; save: (text: string, began: string) => Promise<boolean> } & Omit<
   React.InputHTMLAttributes<HTMLInputElement>,
   'value'
 >) {
   const [draft, setDraft] = useState<string | null>(null)
   const began = useRef(value)
+
+  async function done(field: HTMLInputElement): Promise<void> {
+    if (draft === null || draft === value) return setDraft(null)
+    if (!field.validity.valid) {
+      toast(field.validationMessage, 'bad')
+      return setDraft(null)
+    }
+    setDraft(null)
+    if (!(await save(draft, began.current))) setDraft(draft)
+  }
+
   return (
     <input
       {...rest}
@@ -327,11 +355,7 @@ function Draft({
           setDraft(null)
         }
       }}
-      onBlur={(event) => {
-        const isWhole = event.target.validity.valid && !event.target.validity.badInput
-        if (draft !== null && draft !== value && isWhole) save(draft, began.current)
-        setDraft(null)
-      }}
+      onBlur={(event) => void done(event.target)}
     />
   )
 }
@@ -467,14 +491,18 @@ function JobPart({ task }: { task: FullTask }) {
             </pre>
           </div>
         ) : (
-          <Json name="Result" value={task.status === 'DONE' ? task.result : undefined} />
+          <Json
+            name="Result"
+            value={task.status === 'DONE' ? task.result : undefined}
+            none={isOpen(task) ? 'not yet' : 'none'}
+          />
         )}
       </div>
     </section>
   )
 }
 
-function Json({ name, value }: { name: string; value: unknown }) {
+function Json({ name, value, none }: { name: string; value: unknown; none?: string }) {
   return (
     <div>
       <p className="text-xs text-muted">{name}</p>
@@ -482,7 +510,7 @@ function Json({ name, value }: { name: string; value: unknown }) {
         tabIndex={0}
         className="mt-1 max-h-64 overflow-auto rounded-md bg-sunken p-2 text-xs whitespace-pre-wrap"
       >
-        {value === undefined ? 'not yet' : JSON.stringify(value, null, 2)}
+        {value === undefined ? none : JSON.stringify(value, null, 2)}
       </pre>
     </div>
   )

@@ -34,6 +34,10 @@ export function filterOf(
   }
 }
 
+/** Whether anything but the order was chosen. */
+export const isFiltered = (search: Search) =>
+  Boolean(search.q || search.performer || search.label || search.status || search.creator)
+
 export function Filters({
   path,
   withStatus,
@@ -65,7 +69,6 @@ export function Filters({
     setText(q ?? '')
     setLabel(wanted ?? '')
   }, [search])
-  const isFiltered = search.q || search.performer || search.label || search.status || search.creator
 
   return (
     <div className="flex grow flex-wrap items-center gap-2">
@@ -128,7 +131,7 @@ export function Filters({
           })}
         </fieldset>
       )}
-      {isFiltered && (
+      {isFiltered(search) && (
         <Button
           look="quiet"
           onClick={() => {

@@ -3,7 +3,7 @@ import { useNavigate } from '@tanstack/react-router'
 import { type KeyboardEvent, type ReactNode, useMemo, useState } from 'react'
 import { usePeople } from '../data'
 import type { TaskFilterInput, TaskSort } from '../gql/graphql'
-import type { Listing, Row } from '../tasks'
+import { isOpen, type Listing, type Row } from '../tasks'
 import { Avatar, Button, Due, Failed, join, Label, Priority, Skeletons, StatusIcon, Time } from './basics'
 import { type ListedPath, useSearchOf } from './filters'
 import { useRows } from './rows'
@@ -199,9 +199,7 @@ function TaskRow({
           {task.performerId && <Avatar person={people.get(task.performerId)} size={20} />}
         </span>
         <span className="w-16 text-right max-sm:hidden">
-          {task.dueAt && (
-            <Due at={task.dueAt} isOpen={task.status === 'PENDING' || task.status === 'IN_PROGRESS'} />
-          )}
+          {task.dueAt && <Due at={task.dueAt} isOpen={isOpen(task)} />}
         </span>
         <Time at={task.createdAt} className="w-18 text-right text-xs text-muted max-md:hidden" />
         <Time at={task.updatedAt} className="w-18 text-right text-xs text-muted" />
