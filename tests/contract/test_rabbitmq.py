@@ -93,6 +93,10 @@ async def test_a_failed_one_comes_back_when_it_is_due_and_a_buried_one_when_revi
     await jobs.done([again])
     await jobs.revive([delivery(2)])
     assert numbers(await taken(jobs, 1)) == [2]
+    channel = await jobs._open()
+    dead = await (await channel.get_queue(f"{jobs._queue}.dead")).get(no_ack=True)
+    assert dead is not None
+    assert dead.expiration == rabbitmq.DEAD_KEPT_S, "nobody empties that queue"
 
 
 async def test_what_the_queue_lost_is_found_in_the_store(

@@ -33,6 +33,8 @@ PREFETCH = 100
 CONNECT_S = 5.0
 # How often the store is asked for what the queue did not bring.
 SWEEP_S = 15.0
+# How long the queue of the dead shows them to those who look there; as letters they are kept until somebody drops them.
+DEAD_KEPT_S = 7 * 86_400
 _FAILURES = (AMQPError, DeliveryError, OSError, TimeoutError, asyncio.InvalidStateError, RuntimeError)
 
 _decode = msgspec.json.Decoder(Delivery).decode
@@ -109,7 +111,7 @@ class RabbitJobs:
         """See the port."""
         await self._store.bury(delivery, error)
         with contextlib.suppress(Unavailable):
-            await self._publish(delivery, f"{self._queue}.dead")
+            await self._publish(delivery, f"{self._queue}.dead", DEAD_KEPT_S)
         await self._let_go([delivery])
 
     async def revive(self, deliveries: Sequence[Delivery]) -> None:
@@ -174,7 +176,7 @@ class RabbitJobs:
             await queue.consume(self._arrived.put)
         self._is_consuming = True
 
-    async def _publish(self, delivery: Delivery, queue: str) -> None:
+    async def _publish(self, delivery: Delivery, queue: str, kept_s: int | None = None) -> None:
         with self._translated():
             async with asyncio.timeout(CONNECT_S):
                 channel = await self._open()
@@ -184,6 +186,7 @@ class RabbitJobs:
                     delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
                     content_type="application/json",
                     message_id=f"{delivery.notification.id}.{delivery.channel}",
+                    expiration=kept_s,
                 )
                 await channel.default_exchange.publish(message, routing_key=queue, mandatory=True)
 
