@@ -7,13 +7,16 @@ from importlib.resources import files
 @cache
 def statements(package: str, noun: str) -> dict[str, str]:
     """The statements of a package's `sql/<noun>.sql`: each under a line `-- name: ...` that says what it is for."""
-    text = files(package).joinpath("sql", f"{noun}.sql").read_text(encoding="utf-8")
-    found: dict[str, str] = {}
-    for section in text.split("-- name: ")[1:]:
-        name, _, body = section.partition("\n")
-        lines = [line for line in body.splitlines() if not line.lstrip().startswith("--")]
-        found[name.strip()] = "\n".join(lines).strip()
-    return found
+    return {
+        name: "\n".join(line for line in section.splitlines() if not line.lstrip().startswith("--")).strip()
+        for name, section in sections(package, noun).items()
+    }
+
+
+def sections(package: str, noun: str) -> dict[str, str]:
+    """The same with the comments above the statements."""
+    named = (section.partition("\n") for section in text(package, "sql", f"{noun}.sql").split("-- name: ")[1:])
+    return {name.strip(): body for name, _, body in named}
 
 
 def migrations(package: str, folder: str) -> list[tuple[int, str]]:

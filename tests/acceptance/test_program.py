@@ -184,6 +184,10 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(tmp_path: Path) -> N
         first, second, third = (str(letter["id"]) for letter in listed)
         shown = run(data, "letters", "show", first).stdout
         assert "value: poison 0" in shown
+        letter = ann.http.get(f"/letters/{first}")
+        assert letter.json()["value"] == "poison 0"
+        tag = {"if-none-match": letter.headers["etag"]}
+        assert ann.http.get(f"/letters/{first}", headers=tag).status_code == 304
         assert ann.submit(title="a neighbour goes through")["id"]
         dropped = run(data, "letters", "drop", second, "99999")
         assert (dropped.returncode, dropped.stdout, dropped.stderr) == (

@@ -21,8 +21,7 @@ def _indexes(connection: sqlite3.Connection) -> set[str]:
 def _promises(names: set[str]) -> Iterator[tuple[str, str, set[str]]]:
     """Noun, statement and the indexes that its comment names."""
     for noun in sorted(one.name[:-4] for one in files(PACKAGE).joinpath("sql").iterdir() if one.name.endswith(".sql")):
-        for section in resources.text(PACKAGE, "sql", f"{noun}.sql").split("-- name: ")[1:]:
-            name = section.partition("\n")[0].strip()
+        for name, section in resources.sections(PACKAGE, noun).items():
             comment = " ".join(line for line in section.splitlines() if line.startswith("--"))
             if wanted := names & set(re.findall(r"\w+", comment)):
                 yield noun, name, wanted

@@ -12,9 +12,11 @@ from tasktide.domain.letters import DeadLetter
 from tasktide.domain.paging import Cursor, Page
 from tasktide.domain.times import Timestamp
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces.rest.answers import Answer, Incoming, Platforms, encoded, paged, path_id, problems
+from tasktide.interfaces.rest.answers import Answer, Incoming, Platforms, paged, path_id, problems, tagged
 
 TAGS = ["letters"]
+# A letter has one version: nobody edits what could not be handled.
+UNCHANGED = 1
 
 
 class Letter(Struct, frozen=True):
@@ -60,7 +62,8 @@ async def find_letters(
 async def get_letter(request: Incoming, letter_id: FromPath[str], platform: Platforms) -> Answer:
     """One record with the reason why nobody could handle it."""
     actor = actors.required(request.scope)
-    return encoded(_shown(await platform.letters.get(actor, path_id(letter_id, "dead letter"))))
+    letter = await platform.letters.get(actor, path_id(letter_id, "dead letter"))
+    return tagged(request, _shown(letter), UNCHANGED)
 
 
 @post("/letters/{letter_id:str}/replay", status_code=204, tags=TAGS, responses=problems(401, 403, 404))
