@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tasktide.domain import text, times
-from tasktide.domain.errors import FieldError, Invalid
+from tasktide.domain.errors import FieldError, Invalid, invalid
 from tasktide.domain.ids import MAX_ID, TaskId, UserId
 from tasktide.domain.tasks import DEFAULT_HANDLER, DEFAULT_MAX_ATTEMPTS, NULL, Status, Task
 from tasktide.domain.times import Timestamp
@@ -133,6 +133,14 @@ def new(values: dict[str, Any], task_id: TaskId, creator_id: UserId, now: Timest
     )
 
 
+def time(field: str, value: str) -> Timestamp:
+    """A moment that somebody sent, in the one form; Invalid names the field."""
+    try:
+        return times.parse(value)
+    except ValueError as wrong:
+        raise invalid(field, str(wrong)) from None
+
+
 def implied(values: dict[str, object], task: Task) -> dict[str, object]:
     """Checked values of an edit with what they imply: a payload makes a job, as it does on submission."""
     payload = values.get("payload")
@@ -187,7 +195,7 @@ def _observers(value: list[int], limits: TaskLimits) -> tuple[int, ...]:
 
 
 def _due_at(value: str, _limits: TaskLimits) -> Timestamp:
-    return _time("due_at", value)
+    return time("due_at", value)
 
 
 def _handler(value: str, _limits: TaskLimits) -> str:
@@ -195,7 +203,7 @@ def _handler(value: str, _limits: TaskLimits) -> str:
 
 
 def _run_at(value: str, _limits: TaskLimits) -> Timestamp:
-    return _time("run_at", value)
+    return time("run_at", value)
 
 
 def _max_attempts(value: int, _limits: TaskLimits) -> int:
@@ -229,13 +237,6 @@ def _between(field: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise Invalid([FieldError(field, f"must be {low} to {high}")])
     return value
-
-
-def _time(field: str, value: str) -> Timestamp:
-    try:
-        return times.parse(value)
-    except ValueError:
-        raise Invalid([FieldError(field, "must be an RFC 3339 time such as 2026-11-20T09:30:00Z")]) from None
 
 
 def _raise(errors: list[FieldError]) -> None:

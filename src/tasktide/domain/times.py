@@ -40,11 +40,14 @@ def parse(text: str) -> Timestamp:
     """Any RFC 3339 time brought to the one form; ValueError when there is no offset or no such day."""
     if not _RFC3339.fullmatch(text):
         raise ValueError("must be an RFC 3339 time such as 2026-11-20T09:30:00Z")
-    moment = datetime.fromisoformat(text.upper())
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError as wrong:
+        raise ValueError(f"is no time: {wrong}") from None
     try:
         utc = moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("out of range") from None
+        raise ValueError("is out of range") from None
     if utc.year < 1000:  # noqa: PLR2004 - strftime does not pad earlier years, and the width must hold
-        raise ValueError("out of range")
+        raise ValueError("is out of range")
     return Timestamp(f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z")

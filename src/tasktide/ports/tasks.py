@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
-from tasktide.domain import audience
+from tasktide.domain import audience, times
 from tasktide.domain.events import TASK_EVENTS, Envelope, TaskEvent, encode, planned
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
@@ -92,6 +92,18 @@ def history_item(event: TaskEvent) -> bytes:
             data=HistoryData(event.data.task.version, event.data.changes),
         )
     )
+
+
+def ran_ms(change: Change) -> int | None:
+    """How long a job ran that this change finishes, for the totals; None for every other change."""
+    event = change.event
+    if event is None or event.type != "task.completed" or not event.data.task.is_job:
+        return None
+    task = event.data.task
+    if task.started_at is None or task.finished_at is None:
+        return 0
+    # A clock that went back meanwhile takes nothing away from the others.
+    return max(0, times.epoch_ms(task.finished_at) - times.epoch_ms(task.started_at))
 
 
 class Totals(NamedTuple):

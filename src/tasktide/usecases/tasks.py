@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from tasktide.domain import access, events, fields, paging, tasks
 from tasktide.domain.access import Action
-from tasktide.domain.errors import Conflict, Invalid, NotFound, Stale, Unavailable
+from tasktide.domain.errors import Conflict, Invalid, NotFound, Stale, Unavailable, invalid
 from tasktide.domain.fields import TaskFields, TaskLimits
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import Cursor, Page, TaskFilter, TaskQuery
@@ -28,6 +28,7 @@ STORED_WITHIN_S = 5.0
 LISTED_WITHIN_S = 2.0
 # How often a change is decided anew when somebody else's got in between, each time after a longer pause.
 ATTEMPTS, PAUSE_S = 30, 0.002
+MOST_WAIT_S = 30.0
 CANCELLED_JOBS = "jobs:cancelled"
 
 _decode = msgspec.json.Decoder(Task).decode
@@ -179,6 +180,8 @@ class Tasks:
 
         When the process is about to stop it does not wait on.
         """
+        if not 0 <= wait_s <= MOST_WAIT_S:
+            raise invalid("wait", f"must be 0 to {MOST_WAIT_S:g} seconds")
         listener = await self._push.subscribe([_finished(task_id).channel, self._stopping])
         try:
             task = await self.get(task_id)

@@ -18,9 +18,9 @@ from tasktide.adapters.postgres.shards import Shards
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
 from tasktide.domain.tasks import Status, Task, due_key
-from tasktide.domain.times import Timestamp, epoch_ms
+from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
-from tasktide.ports.tasks import Change, Entry, Totals, history_item, told
+from tasktide.ports.tasks import Change, Entry, Totals, history_item, ran_ms, told
 
 SQL = resources.statements(__package__, "tasks")
 
@@ -204,7 +204,7 @@ def _commitment(states: Sequence[tuple[Change, Task]], leaving: Collection[TaskI
             change.wake_at is UNSET, None if change.wake_at is UNSET else change.wake_at,
             change.remind_at is UNSET, None if change.remind_at is UNSET else change.remind_at,
             _json(task).decode(), _words(task),
-            None if change.event is None else history_item(change.event).decode(), task.id in leaving, _ran_ms(change),
+            None if change.event is None else history_item(change.event).decode(), task.id in leaving, ran_ms(change),
         )
         for change, task in states
     ]  # fmt: skip
@@ -231,17 +231,6 @@ def _said(change: Change) -> tuple[TaskId, int, bytes]:
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:
     return list(zip(*rows, strict=True)) if rows else [()] * width
-
-
-def _ran_ms(change: Change) -> int | None:
-    """How long a job ran that this change finishes; None for every other change."""
-    event = change.event
-    if event is None or event.type != "task.completed" or not event.data.task.is_job:
-        return None
-    task = event.data.task
-    if task.started_at is None or task.finished_at is None:
-        return 0
-    return max(0, epoch_ms(task.finished_at) - epoch_ms(task.started_at))
 
 
 def _words(task: Task) -> str:

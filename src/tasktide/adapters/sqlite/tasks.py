@@ -1,6 +1,6 @@
 """The task store on SQLite: a batch is a handful of statements, whatever its size."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -10,7 +10,6 @@ from msgspec import UNSET, Raw
 from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.adapters.sqlite.log import SqliteLog
-from tasktide.domain import times
 from tasktide.domain.events import TaskEvent
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
@@ -18,7 +17,7 @@ from tasktide.domain.tasks import Status, Task, due_key
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Record
-from tasktide.ports.tasks import Change, Entry, Totals, history_item, told
+from tasktide.ports.tasks import Change, Entry, Totals, history_item, ran_ms, told
 
 SQL = resources.statements(__package__, "tasks")
 
@@ -166,7 +165,7 @@ def _rows(changes: Sequence[Change]) -> _Rows:
         links=links,
         gone=_text(gone) if gone else None,
         history=[_history_row(change.event) for change, _ in states if change.event is not None],
-        totals=_totals([task for change, task in states if _finishes(change)]),
+        totals=_totals(change for change, _ in states),
         records=[
             record
             for change in changes
@@ -175,20 +174,9 @@ def _rows(changes: Sequence[Change]) -> _Rows:
     )
 
 
-def _totals(done: Sequence[Task]) -> tuple[int, int] | None:
-    if not done:
-        return None
-    ran_ms = sum(
-        times.epoch_ms(task.finished_at) - times.epoch_ms(task.started_at)
-        for task in done
-        if task.finished_at and task.started_at
-    )
-    return len(done), max(0, ran_ms)
-
-
-def _finishes(change: Change) -> bool:
-    event = change.event
-    return event is not None and event.type == "task.completed" and event.data.task.is_job
+def _totals(changes: Iterable[Change]) -> tuple[int, int] | None:
+    ran = [one for change in changes if (one := ran_ms(change)) is not None]
+    return (len(ran), sum(ran)) if ran else None
 
 
 def _inserted(entry: Entry) -> tuple[Any, ...]:

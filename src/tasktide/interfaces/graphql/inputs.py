@@ -8,7 +8,7 @@ import strawberry
 from msgspec import Raw
 from strawberry import ID, UNSET
 
-from tasktide.domain import paging, times
+from tasktide.domain import fields, paging
 from tasktide.domain.errors import invalid
 from tasktide.domain.fields import NewTask, TaskFields
 from tasktide.domain.notifications import Channel, Kind
@@ -132,9 +132,4 @@ def _id(field: str, word: ID | None) -> Any:
 
 
 def _time(field: str, text: Timestamp | None) -> Timestamp | None:
-    if text is None:
-        return None
-    try:
-        return times.parse(text)
-    except ValueError as wrong:
-        raise invalid(field, str(wrong)) from None
+    return None if text is None else fields.time(field, text)

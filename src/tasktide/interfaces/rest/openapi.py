@@ -8,6 +8,7 @@ from litestar import Litestar
 from tasktide.domain import fields, paging, users
 from tasktide.domain.ids import MAX_ID
 from tasktide.domain.notifications import MESSAGE_LENGTH
+from tasktide.usecases.tasks import MOST_WAIT_S
 
 Json = dict[str, Any]
 
@@ -94,7 +95,7 @@ _PUBLIC = ("/auth/register", "/auth/login", "/health", "/livez", "/readyz", "/he
            "/metrics")  # fmt: skip
 _PARAMETERS: dict[str, Json] = {
     "limit": {"minimum": 1, "maximum": paging.MAX_LIMIT},
-    "wait": {"minimum": 0, "maximum": 30},
+    "wait": {"minimum": 0, "maximum": MOST_WAIT_S},
     "after": {"minimum": 0, "maximum": MAX_ID},
     "sort": {"enum": [f"{sign}{sort}" for sort in paging.SORTS for sign in ("", "-")]},
     "q": {"maxLength": 500},
