@@ -17,6 +17,7 @@ from tasktide.adapters.prometheus.metrics import PrometheusMetrics
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.rates import parse_tiers
 from tasktide.ports.tasks import TaskStore
+from tasktide.roles.table import ROLES, needs
 from tasktide.usecases.stats import Stats
 
 PROTECTED = [
@@ -113,6 +114,12 @@ def test_a_mail_server_that_is_away_is_told_and_does_not_make_the_process_unread
         ready = httpx.get(f"{address}/readyz")
         assert ready.status_code == 200
         assert set(ready.json()["engines"]) == {"sqlite"}
+
+
+def test_a_process_is_ready_by_what_its_roles_need() -> None:
+    assert needs([ROLES["ingest"]]) == {"store", "log"}
+    assert needs([ROLES["ingest"], ROLES["deliver"]]) == {"store", "log", "jobs", "mail"}
+    assert needs(ROLES.values()) == needs([ROLES["gateway"]]) == {"store", "log"}
 
 
 async def test_an_engine_is_asked_once_a_second_however_many_ask() -> None:

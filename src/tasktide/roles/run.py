@@ -14,7 +14,7 @@ import structlog
 from tasktide.interfaces.platform import Platform
 from tasktide.pipelines.service import Service
 from tasktide.roles.listen import bind
-from tasktide.roles.table import ALL, ROLES
+from tasktide.roles.table import ALL, ROLES, needs
 from tasktide.settings import Settings
 from tasktide.wiring import demo, usecases
 from tasktide.wiring import handlers as handler_wiring
@@ -77,8 +77,7 @@ async def serve(
             people = usecases.users(ports, settings)
             made = usecases.pipelines(ports, settings, handlers, people)
             services = [service for role in chosen for service in role.services(made)]
-            needs = frozenset[str]().union(*(role.needs for role in chosen))
-            platform = usecases.platform(ports, settings, handlers, services, people, needs=needs)
+            platform = usecases.platform(ports, settings, handlers, services, people, needs=needs(chosen))
             server = _http_server(bound, platform, settings, with_api=serves_api) if bound else None
 
             async def started() -> None:

@@ -1,6 +1,6 @@
 """The roles: what each is made of. A role is data; `all` is every one of them in one process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tasktide.pipelines.service import Service
@@ -14,8 +14,7 @@ _WITH_JOBS = _STORED | {"jobs"}
 class Role:
     """A part of the platform that can run as a process of its own.
 
-    Without an engine that it `needs` it is not ready. Nobody needs Redis or the mail server: without the one all work
-    on, and what the other does not take is tried again.
+    Without an engine that it `needs` it is not ready. Nobody needs Redis: without it all work on.
     """
 
     name: str
@@ -45,7 +44,7 @@ ROLES = {
         Role(
             name="deliver",
             about="sends notifications out by mail",
-            needs=_WITH_JOBS,
+            needs=_WITH_JOBS | {"mail"},
             services=lambda p: p.deliver(),
         ),
         Role(name="relay", about="carries what the stores say to the log", services=lambda p: p.relay()),
@@ -53,3 +52,13 @@ ROLES = {
     )
 }
 ALL = tuple(ROLES)
+
+
+def needs(roles: Iterable[Role]) -> frozenset[str]:
+    """What a process of some roles is not ready without.
+
+    One that serves requests is ready when those can be served: a mail server that is away must not turn people away.
+    """
+    roles = list(roles)
+    counted = [role for role in roles if role.serves_http] or roles
+    return frozenset[str]().union(*(role.needs for role in counted))
