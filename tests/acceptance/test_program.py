@@ -20,7 +20,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from support.processes import Program, run, run_as
+from support.processes import Program, run, run_as, verified
 from support.server import Person, receive
 from tasktide import __version__
 
@@ -159,6 +159,49 @@ def test_the_secret_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path)
             assert client.get("/auth/me").status_code == 200, "a sign-in outlives the process"
         assert program.stop() == 0
     assert not any(before.strip() in line for line in program.output)
+
+
+def test_a_backup_under_load_is_whole_and_goes_on_where_it_was_taken(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    with Program(data) as program:
+        ann, bob = program.person("ann"), program.person("bob")
+        stop, accepted = threading.Event(), list[int]()
+
+        def submit() -> None:
+            while not stop.is_set():
+                batch = [{"title": f"t{n}", "performer_id": bob.id} for n in range(200)]
+                accepted.extend(ann.http.post("/tasks/batch", json=batch).json()["ids"])
+
+        thread = threading.Thread(target=submit)
+        thread.start()
+        try:
+            while len(accepted) < 1_000:
+                time.sleep(0.01)
+            before = list(accepted)
+            done = run(data, "backup", str(copy))
+        finally:
+            stop.set()
+            thread.join()
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("Copied ")
+        assert {stat.S_IMODE(one.stat().st_mode) for one in copy.iterdir()} == {0o600}
+        again = run(data, "backup", str(copy))
+        assert (again.returncode, "is not empty" in again.stderr) == (3, True)
+        assert program.stop() == 0
+    with Program(copy) as program, httpx.Client(base_url=program.address) as client:
+        client.headers["authorization"] = f"Bearer {ann.token}"  # the accounts and the secret came along
+        assert client.get(f"/tasks/{before[-1]}").json()["performer_id"] == bob.id
+        # What is new gets ids that nothing had, and is not taken for what was handled after the copy.
+        before += [client.post("/tasks", json={"title": f"new {n}"}).json()["id"] for n in range(20)]
+        assert len(set(before)) == len(before)
+        assert client.get(f"/tasks/{before[-1]}").json()["title"] == "new 19"
+        assert program.stop() == 0
+    record = tmp_path / "record"
+    record.write_text("".join(f"{one}\n" for one in before))
+    assert verified(copy, record)["tasks"] >= len(before)
+    nothing = run(tmp_path / "none", "backup", str(tmp_path / "other"))
+    assert (nothing.returncode, "There is no tasktide.db" in nothing.stderr) == (3, True)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_token_for_those_who_have_the_machine(tmp_path: Path) -> None:

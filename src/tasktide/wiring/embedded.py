@@ -1,11 +1,12 @@
 """The data folder: what is kept in it, and who may hold it."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasktide.adapters.sqlite import database, evidence, migrate
-from tasktide.adapters.system import lock
+from tasktide.adapters.sqlite import backup, database, evidence, migrate
+from tasktide.adapters.system import lock, secret
 from tasktide.domain import events
 from tasktide.settings import Settings
 
@@ -60,6 +61,30 @@ def migrate_folder(folder: Path) -> list[int]:
             migrate.migrate(connection, migrate.SUBMISSIONS)
             migrate.adopt(connection, main, events.TASK_INGESTED)
         return applied
+
+
+def backup_folder(settings: Settings, target: Path) -> int:
+    """Copy the data folder, beside a server or without one; the bytes of the copy. CannotStart says why not."""
+    folder = settings.data_dir
+    if settings.database_url is not None:
+        raise CannotStart("DATABASE_URL is set: back PostgreSQL up with its own tools; docs/howto/backup.md says how.")
+    for name in (DATABASE_FILE, SUBMISSIONS_FILE):
+        if not (folder / name).is_file():
+            raise CannotStart(f"There is no {name} in {folder}: set TASKTIDE_DATA_DIR to the folder of a server.")
+    with or_cannot_start(target):
+        target.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if any(target.iterdir()):
+            raise CannotStart(f"{target} is not empty: name a new folder, so that no older copy is lost.")
+        try:
+            # The longer transactions are those of the store: nobody who submits waits for them.
+            backup.copy({folder / name: target / name for name in (DATABASE_FILE, SUBMISSIONS_FILE)})
+            if (folder / secret.FILE).is_file():
+                shutil.copy2(folder / secret.FILE, target)
+        except BaseException:
+            for name in (SUBMISSIONS_FILE, DATABASE_FILE, secret.FILE):  # half of a copy is none
+                (target / name).unlink(missing_ok=True)
+            raise
+        return sum(one.stat().st_size for one in target.iterdir())
 
 
 @contextlib.contextmanager

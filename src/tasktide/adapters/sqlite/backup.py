@@ -1,0 +1,45 @@
+"""Copies of files that are being written, all of one moment."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from tasktide.adapters.sqlite import database
+
+
+def copy(files: Mapping[Path, Path]) -> None:
+    """Copy each file to where it is to be, durable when it returns; no target may exist.
+
+    All writers are held up for the moment in which a snapshot of every file begins; copying the snapshots may take as
+    long as it likes. So what one file says of another is so in the copies too.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def opened(path: Path) -> sqlite3.Connection:
+            return stack.enter_context(contextlib.closing(database.connect(str(path))))
+
+        writers, readers = [opened(path) for path in files], [opened(path) for path in files]
+        for writer in writers:
+            writer.execute("BEGIN IMMEDIATE")
+        for reader in readers:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the snapshot begins with the first look
+        for writer in writers:
+            writer.execute("ROLLBACK")
+        for reader, target in zip(readers, files.values(), strict=True):
+            _write(reader, target)
+
+
+def _write(reader: sqlite3.Connection, target: Path) -> None:
+    # Made here, so that nobody else may read it.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with contextlib.closing(sqlite3.connect(target)) as copied:
+        reader.backup(copied)
+    for path in (target, target.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
