@@ -33,9 +33,6 @@ app = typer.Typer(
 )
 app.add_typer(letters.app, name="letters")
 app.add_typer(config.app, name="config")
-app.command()(doctor)
-app.command()(load)
-app.command()(verify)
 
 Modules = Annotated[
     list[str] | None,
@@ -163,6 +160,11 @@ def seed(json: Annotated[bool, typer.Option("--json", help="The accounts as JSON
     else:
         context.run(alone())
     typer.echo(msgspec.json.encode(planted[0]) if json else welcome.logins(planted[0]))
+
+
+app.command()(doctor)
+app.command()(load)
+app.command()(verify)
 
 
 @app.command()
