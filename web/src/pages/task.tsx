@@ -336,7 +336,7 @@ function Draft({
       return setDraft(null)
     }
     setDraft(null)
-    if (!(await save(draft, began.current))) setDraft(draft)
+    if (!(await save(draft, began.current))) setDraft((now) => now ?? draft)
   }
 
   return (
@@ -395,7 +395,7 @@ function InPlace({
     setDraft(null)
     if (text === undefined || text === began.current.value.trim()) return
     // What could not be saved is still there to be saved again.
-    if (!(await save(text, began.current))) setDraft(draft)
+    if (!(await save(text, began.current))) setDraft((now) => now ?? draft)
   }
 
   // Whoever goes away in the middle of typing means to keep what is typed.
