@@ -452,3 +452,117 @@ def test_all_of_the_inbox_has_an_address(open_page: Open, ann: Person) -> None:
     expect(page.get_by_role("button", name="All", exact=True)).to_have_attribute("aria-pressed", "true")
     page.go_back()
     expect(page.get_by_role("button", name="Unread")).to_have_attribute("aria-pressed", "true")
+
+
+SLOW_CREATION = """() => {
+  const real = window.fetch
+  window.fetch = async (...given) => {
+    if (String(given[1]?.body).includes('createTask')) await new Promise((resume) => setTimeout(resume, 1200))
+    return real(...given)
+  }
+}"""
+
+
+def test_what_was_written_is_kept_until_somebody_decides(open_page: Open, ann: Person) -> None:
+    task = ann.submit(title="shared", description="as it was")["id"]
+    page = open_page(ann, f"/app/tasks/{task}")
+    page.get_by_label("Description").fill("mine, and long")
+    ann.http.patch(f"/tasks/{task}", json={"description": "theirs"})
+    page.get_by_role("link", name="List").click()
+    expect(page.get_by_role("heading", name="List")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("while you were editing its description")).to_be_visible()
+    expect(page.get_by_text("mine, and long")).to_be_visible()
+    page.get_by_label("Title").fill("my title")
+    ann.http.patch(f"/tasks/{task}", json={"title": "their title"})
+    page.get_by_label("Title").press("Enter")
+    expect(page.get_by_role("alert")).to_have_count(2)  # the second does not take the first one's place
+    page.reload()
+    expect(page.get_by_role("alert")).to_have_count(2)
+    page.get_by_role("alert").filter(has_text="its description").get_by_role("button", name="Keep mine").click()
+    eventually(lambda: ann.http.get(f"/tasks/{task}").json()["description"] == "mine, and long")
+    page.get_by_role("alert").get_by_role("button", name="Keep what it is now").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_label("Title")).to_have_value("their title")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.get_by_label("Description").fill("what nobody else has")
+    ann.http.delete(f"/tasks/{task}")
+    expect(page.get_by_text("There is no such task")).to_be_visible()
+    expect(page.get_by_text("what nobody else has")).to_be_visible()
+
+
+def test_the_new_task_dialog_loses_nothing_to_keys_and_late_answers(open_page: Open, ann: Person) -> None:
+    page = open_page(ann)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.keyboard.press("c")
+    page.get_by_label("Title").fill("the first")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_label("Title")).to_have_value("the first")
+    page.evaluate(SLOW_CREATION)
+    page.get_by_label("Title").press("Enter")
+    page.keyboard.press("Escape")
+    page.keyboard.press("c")
+    page.get_by_label("Title").fill("the second")
+    expect(page.get_by_text("“the first” was created.", exact=True)).to_be_visible()
+    expect(page.get_by_label("Title")).to_have_value("the second")
+
+
+def test_a_reader_stays_where_they_are_when_tasks_come(open_page: Open, ann: Person) -> None:
+    label = f"anchor{time.time_ns()}"
+
+    def submit(count: int) -> None:
+        ann.http.post("/tasks/batch", json=[{"title": f"row {n}", "labels": [label]} for n in range(count)])
+
+    submit(90)
+    page = open_page(ann, f"/app/list?label={label}")
+    expect(page.get_by_text("90 tasks", exact=True)).to_be_visible()
+    page.locator("[data-row='0']").hover()
+    page.mouse.wheel(0, 1_200)
+    row = page.get_by_role("link").filter(has_text=re.compile("row 50")).first
+    expect(row).to_be_visible()
+    page.wait_for_timeout(300)
+    before = row.bounding_box()
+    row.focus()
+    submit(40)
+    expect(page.get_by_text("130 tasks", exact=True)).to_be_visible()
+    page.wait_for_timeout(300)
+    after = row.bounding_box()
+    assert before
+    assert after
+    assert abs(before["y"] - after["y"]) < 2
+    assert page.evaluate("document.activeElement.textContent").find("row 50") > 0
+    page.locator("[data-row] input").nth(3).click()
+    page.keyboard.press("?")  # a box that has the focus is no text that is typed
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.type") == "checkbox"
+
+
+def test_a_card_that_was_deleted_while_it_was_lifted_is_gone(open_page: Open, ann: Person) -> None:
+    label = f"ghost{time.time_ns()}"
+    task = ann.submit(title="a ghost", labels=[label])["id"]
+    page = open_page(ann, f"/app/board?label={label}")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    box, aim = card(page, "a ghost").bounding_box(), column(page, "In progress").bounding_box()
+    assert box
+    assert aim
+    page.mouse.move(box["x"] + 30, box["y"] + 15)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 60, box["y"] + 30, steps=4)
+    ann.http.delete(f"/tasks/{task}")
+    page.wait_for_timeout(1_500)
+    page.mouse.move(aim["x"] + 60, aim["y"] + 120, steps=8)
+    page.mouse.up()
+    expect(card(page, "a ghost")).to_be_hidden()
+    eventually(lambda: set(counted(page).values()) == {0})
+
+
+def test_the_bar_of_those_selected_fits_a_phone(open_page: Open, ann: Person) -> None:
+    ann.submit(title="on a phone")
+    page = open_page(ann, "/app/list", viewport={"width": 390, "height": 780})
+    page.locator("[data-row] input").first.click()
+    delete = page.get_by_role("button", name="Delete", exact=True).bounding_box()
+    assert delete
+    assert delete["x"] + delete["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,6 +1,6 @@
 // A new task or a new job, from anywhere (`c`).
 import { useNavigate } from '@tanstack/react-router'
-import { type FormEvent, useRef, useState } from 'react'
+import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { request } from './api'
 import { applyEvent, explain, useMe, usePeople } from './data'
 import { CREATE } from './documents'
@@ -17,6 +17,8 @@ interface Kept {
 
 // What somebody has begun to write down and closed: it is there when they come back.
 const kept = new Map<string, Kept>()
+// The same key for the same input until it has worked: a lost answer makes no second task.
+let tried = { said: '', key: '' }
 
 export default function Create({ onClose }: { onClose: () => void }) {
   const people = usePeople()
@@ -29,18 +31,26 @@ export default function Create({ onClose }: { onClose: () => void }) {
   const form = useRef<HTMLFormElement>(null)
   const [problem, setProblem] = useState('')
   const [isBusy, setIsBusy] = useState(false)
-  // The same key for the same input until it has worked: a lost answer makes no second task.
-  const tried = useRef({ input: '', key: '' })
 
-  function close(): void {
+  // However the dialog goes away, what was typed is there when it comes back.
+  const state = useRef({ isJob, performer })
+  state.current = { isJob, performer }
+  function keep(): void {
+    if (!me || !form.current) return
     const texts = Object.fromEntries(
-      [...new FormData(form.current!)].map(([name, value]) => [name, String(value)]),
+      [...new FormData(form.current)].map(([name, value]) => [name, String(value)]),
     )
     const isBegun = Boolean(texts.title || texts.description || texts.labels || texts.due)
-    if (me && isBegun) kept.set(me.id, { texts, isJob, performer })
-    else if (me) kept.delete(me.id)
-    onClose()
+    if (isBegun) kept.set(me.id, { texts, ...state.current })
+    else kept.delete(me.id)
   }
+  const isThere = useRef(true)
+  useEffect(() => {
+    isThere.current = true
+    return () => {
+      isThere.current = false
+    }
+  }, [])
 
   async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault()
@@ -73,24 +83,31 @@ export default function Create({ onClose }: { onClose: () => void }) {
       }
     }
     setIsBusy(true)
-    const said = JSON.stringify(input)
-    if (tried.current.input !== said) tried.current = { input: said, key: newKey() }
+    const said = JSON.stringify([me?.id, input])
+    if (tried.said !== said) tried = { said, key: newKey() }
+    // On its way: whoever opens the dialog meanwhile begins another one.
+    const sent = kept.get(me?.id ?? '')
+    kept.delete(me?.id ?? '')
     try {
-      const { createTask: task } = await request(CREATE, { input, key: tried.current.key })
+      const { createTask: task } = await request(CREATE, { input, key: tried.key })
+      tried = { said: '', key: '' }
       applyEvent({ type: 'task.created', task, changes: [] })
       toast(`“${task.title}” was created.`, 'good')
-      if (me) kept.delete(me.id)
+      if (!isThere.current) return
       onClose()
       if (isJob) void navigate({ to: '/tasks/$id', params: { id: task.id } })
     } catch (error) {
+      if (me && sent && !kept.has(me.id)) kept.set(me.id, sent)
+      if (!isThere.current)
+        toast(`“${input.title ?? input.handler}” was not created: ${explain(error)}`, 'bad')
       setProblem(explain(error))
       setIsBusy(false)
     }
   }
 
   return (
-    <Modal title={isJob ? 'New job' : 'New task'} open onClose={close} wide keepsText>
-      <form ref={form} onSubmit={submit} className="flex flex-col gap-3">
+    <Modal title={isJob ? 'New job' : 'New task'} open onClose={onClose} wide keepsText>
+      <form ref={form} onInput={keep} onSubmit={submit} className="flex flex-col gap-3">
         <input
           name="title"
           aria-label="Title"
@@ -173,7 +190,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
           </p>
         )}
         <div className="flex justify-end gap-2">
-          <Button onClick={close}>Cancel</Button>
+          <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" look="main" disabled={isBusy}>
             {isJob ? 'Create job' : 'Create task'}
           </Button>

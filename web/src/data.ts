@@ -41,7 +41,7 @@ export type Notice = InboxPage['nodes'][number]
 
 const PAGE = 50
 const MOST_PAGE = 100
-const OUTGROWN = 500
+const OUTGROWN = 3_000
 const REMEMBERED = 5_000
 const GATHER_MS = 100
 const REFRESH_MS = 1_000
@@ -110,6 +110,7 @@ export function forget(): void {
   client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'me' })
   latest.clear()
   told.clear()
+  met.clear()
   doubts.clear()
   clearToasts()
 }
@@ -131,6 +132,19 @@ async function fetchPeople(): Promise<Person[]> {
   return people
 }
 
+const met = new Set<string>()
+
+/** Ask for everybody anew, once, when tasks name somebody who is not known yet. */
+function meet(rows: readonly Row[]): void {
+  const people = client.getQueryData<Person[]>(['people'])
+  if (!people) return
+  const known = new Set(people.map((one) => one.id))
+  const named = rows.flatMap((row) => [row.creatorId, row.performerId, ...row.observerIds])
+  const strangers = named.filter((id): id is string => id != null && !known.has(id) && !met.has(id))
+  for (const id of strangers) met.add(id)
+  if (strangers.length) refresh('people')
+}
+
 export const listKey = (listing: Listing) => ['tasks', listing] as const
 
 export function useTasks(listing: Listing, first = PAGE) {
@@ -141,6 +155,7 @@ export function useTasks(listing: Listing, first = PAGE) {
       const began = Date.now()
       const { tasks } = await request(TASKS, { filter, sort, descending, first, after: pageParam })
       doubts.answered(listKey(listing), began)
+      meet(tasks.nodes)
       return updated(tasks, listing)
     },
     initialPageParam: null as string | null,
@@ -164,6 +179,7 @@ export const taskQuery = (id: string) => ({
   queryKey: ['task', id] as const,
   queryFn: async (): Promise<FullTask | null> => {
     const task = (await request(TASK, { id })).task ?? null
+    if (task) meet([task])
     const newer = latest.get(id)
     return task && newer && newer.version > task.version ? { ...task, ...newer } : task
   },
@@ -266,6 +282,7 @@ export function applyWaiting(): void {
     if (client.getQueryData(['history', task.id])) refresh('history', task.id)
   }
   if (!steps.length) return
+  meet(steps.map((step) => step.event.task))
   eachList((pages, listing) =>
     steps.reduce((list, step) => follow(list, listing, step.event, step.told), pages),
   )
@@ -290,7 +307,13 @@ function show(row: Row, base?: Row): void {
 /** Take back what was hoped for: the task as the server knows it. */
 function takeBack(task: Row): void {
   const newest = latest.get(task.id)
-  if (newest !== null) show(newest && newest.version > task.version ? newest : task)
+  if (newest === null) {
+    // It was deleted meanwhile, and hoped for in a list.
+    const gone = { type: 'task.deleted', task: { ...task, version: task.version + 1 }, changes: [] }
+    const before = told.get(task.id)
+    eachList((pages, listing) => follow(pages, listing, gone, before))
+    keep(told, task.id, null)
+  } else show(newest && newest.version > task.version ? newest : task)
 }
 
 export interface Edit {

@@ -4,7 +4,7 @@ import { useNavigate } from '@tanstack/react-router'
 import { Command } from 'cmdk'
 import { useState } from 'react'
 import { request } from './api'
-import { useMe } from './data'
+import { explain, useMe } from './data'
 import { TASKS } from './documents'
 import { PLACES, signOut } from './shell'
 import { toggleTheme } from './theme'
@@ -25,6 +25,7 @@ export default function Palette({ onClose, onCreate }: { onClose: () => void; on
       (await request(TASKS, { filter: { q: wanted }, sort: 'UPDATED_AT', descending: true, first: 8 })).tasks
         .nodes,
     enabled: wanted.length > 1,
+    staleTime: 0,
     placeholderData: (previous) => previous,
   })
 
@@ -48,7 +49,9 @@ export default function Palette({ onClose, onCreate }: { onClose: () => void; on
         className="h-12 w-full border-b border-line bg-transparent px-4 outline-none"
       />
       <Command.List className="max-h-[50vh] overflow-auto p-2">
-        <Command.Empty className="p-6 text-center text-sm text-muted">Nothing of this name.</Command.Empty>
+        <Command.Empty className="p-6 text-center text-sm text-muted">
+          {found.isError ? explain(found.error) : 'Nothing of this name.'}
+        </Command.Empty>
         {wanted.length > 1 && !!found.data?.length && (
           <Command.Group heading="Tasks" className="text-xs text-muted">
             {found.data.map((task) => (

@@ -5,6 +5,7 @@ import { lazy, Suspense, useEffect, useState } from 'react'
 import { ApiError, request, SIGNED_OUT } from './api'
 import { explain, forget, useInbox, useMe, useMyself, usePeople } from './data'
 import { SIGN_OUT } from './documents'
+import { forgetDrafts } from './drafts'
 import { useLive } from './live'
 import { preloadPages } from './pages'
 import { SignIn } from './pages/sign-in'
@@ -47,8 +48,10 @@ export function Shell() {
 const ARROWS = new Set(['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight'])
 
 const isTyping = (target: EventTarget | null) =>
-  target instanceof HTMLElement &&
-  (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName))
+  target instanceof HTMLInputElement
+    ? target.type !== 'checkbox'
+    : target instanceof HTMLElement &&
+      (target.isContentEditable || ['TEXTAREA', 'SELECT'].includes(target.tagName))
 
 function Frame() {
   const me = useMyself()
@@ -81,7 +84,7 @@ function Frame() {
     function press(event: KeyboardEvent): void {
       if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === 'k') {
         event.preventDefault()
-        setOpened((now) => (now === 'palette' ? null : 'palette'))
+        setOpened((now) => (now === 'create' ? now : now === 'palette' ? null : 'palette'))
         return
       }
       if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target) || event.defaultPrevented)
@@ -207,6 +210,7 @@ export async function signOut(): Promise<void> {
       return
     }
   }
+  forgetDrafts()
   forget()
 }
 

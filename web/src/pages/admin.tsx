@@ -7,6 +7,7 @@ import { DROP, LETTERS, REPLAY, SET_ROLE, STATS } from '../documents'
 import type { Role, StatsQuery } from '../gql/graphql'
 import { toast } from '../toasts'
 import { Avatar, Button, Empty, Failed, join, PageHead, Skeletons, Time } from '../ui/basics'
+import { Choice } from '../ui/fields'
 
 const TABS = ['System', 'People', 'Dead letters'] as const
 
@@ -226,15 +227,16 @@ function People() {
             <span className="block truncate text-xs text-muted">{person.email}</span>
           </span>
           <Time at={person.createdAt} className="text-xs text-muted max-sm:hidden" />
-          <select
+          <Choice
             aria-label={`Role of ${person.name}`}
             className="field !w-28"
             value={person.role}
-            onChange={(event) => void set(person.id, event.target.value as Role)}
+            isCareful
+            onChange={(chosen) => void set(person.id, chosen as Role)}
           >
             <option value="MEMBER">Member</option>
             <option value="ADMIN">Admin</option>
-          </select>
+          </Choice>
         </li>
       ))}
     </ul>

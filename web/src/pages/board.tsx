@@ -231,7 +231,9 @@ function Card({
         isLifted && 'rotate-1 shadow-xl',
       )}
     >
-      <p className="line-clamp-2 text-sm leading-snug break-words">{task.title}</p>
+      <p className="line-clamp-2 text-sm leading-snug break-words" dir="auto">
+        {task.title}
+      </p>
       {task.labels.length > 0 && (
         <div className="flex gap-1 overflow-hidden">
           {task.labels.slice(0, 3).map((label) => (

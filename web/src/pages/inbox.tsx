@@ -20,10 +20,12 @@ const KINDS: Record<NotificationKind, string> = {
   MESSAGE: 'Message',
 }
 
-async function settle(change: Promise<unknown>): Promise<void> {
+async function settle(change: Promise<unknown>, isAll = false): Promise<void> {
   try {
     await change
     tellOtherWindows()
+    // What came meanwhile may have been read with the others, or not.
+    if (isAll) void client.invalidateQueries({ queryKey: ['inbox'] })
   } catch (error) {
     toast(explain(error), 'bad')
     void client.invalidateQueries({ queryKey: ['inbox'] })
@@ -79,7 +81,7 @@ export function Inbox() {
           disabled={!unread}
           onClick={() => {
             applyRead('all', new Date().toISOString())
-            void settle(request(READ_ALL))
+            void settle(request(READ_ALL), true)
           }}
         >
           Mark all as read

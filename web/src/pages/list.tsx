@@ -2,7 +2,7 @@ import { many, useMe, usePeople } from '../data'
 import type { TaskInput, TaskStatus } from '../gql/graphql'
 import { STATUS_NAMES, STATUSES } from '../tasks'
 import { Button, Empty, PageHead } from '../ui/basics'
-import { PersonSelect } from '../ui/fields'
+import { Choice, PersonSelect } from '../ui/fields'
 import { Filters, filterOf, isFiltered, useSearchOf } from '../ui/filters'
 import { TaskTable } from '../ui/table'
 
@@ -23,11 +23,12 @@ export function List() {
           const change = (input: TaskInput) => void many(input, selected).then(done)
           return (
             <>
-              <select
+              <Choice
                 aria-label="Set status"
                 className="field !w-32"
                 value=""
-                onChange={(event) => change({ status: event.target.value as TaskStatus })}
+                isCareful
+                onChange={(chosen) => change({ status: chosen as TaskStatus })}
               >
                 <option value="">Status …</option>
                 {STATUSES.map((status) => (
@@ -35,27 +36,29 @@ export function List() {
                     {STATUS_NAMES[status]}
                   </option>
                 ))}
-              </select>
+              </Choice>
               <div className="w-36">
                 <PersonSelect
                   aria-label="Set performer"
                   people={people}
                   value={null}
                   none="Performer …"
+                  isCareful
                   onChange={(performerId) => change({ performerId })}
                 />
               </div>
-              <select
+              <Choice
                 aria-label="Set priority"
                 className="field !w-28"
                 value=""
-                onChange={(event) => change({ priority: Number(event.target.value) })}
+                isCareful
+                onChange={(chosen) => change({ priority: Number(chosen) })}
               >
                 <option value="">Priority …</option>
                 {[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((value) => (
                   <option key={value}>{value}</option>
                 ))}
-              </select>
+              </Choice>
               <Button
                 look="danger"
                 icon="trash"

@@ -5,17 +5,18 @@ import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { ApiError, request } from '../api'
 import {
   client,
-  type Edit,
   explain,
   type FullTask,
   many,
   move,
   taskQuery,
   useEdit,
+  useMyself,
   usePeople,
   useTask,
 } from '../data'
 import { HISTORY } from '../documents'
+import { type Began, draftKey, draftOf, keepDraft } from '../drafts'
 import type { HistoryQuery, TaskInput, TaskStatus } from '../gql/graphql'
 import { useViewers } from '../live'
 import { isOpen, listed, merged, STATUS_NAMES } from '../tasks'
@@ -29,12 +30,12 @@ import {
   exact,
   Failed,
   IconButton,
-  join,
   Label,
   Skeletons,
   StatusIcon,
   Time,
 } from '../ui/basics'
+import { InPlace, Property, type Saved } from '../ui/edit'
 import { PersonSelect, StatusSelect } from '../ui/fields'
 
 export function TaskPage() {
@@ -50,30 +51,44 @@ export function TaskPage() {
         <Link to="/board" search={{}} className="text-accent underline">
           Back to the board
         </Link>
+        <Unsaved id={id} />
       </Empty>
     )
   }
   return <Details key={id} task={task.data} />
 }
 
-type TextField = 'title' | 'description'
+const TEXTS = ['title', 'description'] as const
+type TextField = (typeof TEXTS)[number]
 
-/** The task when an edit of a text began. */
-interface Began {
-  version: number
-  value: string
-}
+const isStale = (error: unknown) => error instanceof ApiError && error.code === 'stale_version'
+// How often a list is changed anew on top of what others made of it.
+const MOST_TRIES = 5
 
-interface Conflict {
-  name: TextField
-  mine: string
+/** What was written for a task that is gone: it is nowhere else. */
+function Unsaved({ id }: { id: string }) {
+  const me = useMyself()
+  const texts = TEXTS.map((name) => draftOf(draftKey(me.id, id, name))?.text).filter(Boolean)
+  if (!texts.length) return null
+  return (
+    <div className="mt-4 text-left">
+      <p>You had written, and it could not be saved:</p>
+      {texts.map((text) => (
+        <p key={text} className="mt-1 rounded-md bg-sunken p-2 break-words whitespace-pre-wrap text-text">
+          {text}
+        </p>
+      ))}
+    </div>
+  )
 }
 
 function Details({ task }: { task: FullTask }) {
   const people = usePeople()
   const navigate = useNavigate()
   const edit = useEdit()
-  const [conflict, setConflict] = useState<Conflict | null>(null)
+  const me = useMyself()
+  /** What somebody wrote, by the text that others have changed meanwhile. */
+  const [conflicts, setConflicts] = useState<Partial<Record<TextField, string>>>({})
   const isLocked = !task.canChange
 
   useTitle(task.title)
@@ -92,30 +107,60 @@ function Details({ task }: { task: FullTask }) {
       () => false,
     )
 
-  /** Save a text as it was edited on top of a version; whether it is settled, so that the draft may go. */
-  async function save(name: TextField, mine: string, began: Began): Promise<boolean> {
-    const input: TaskInput = { [name]: mine }
-    for (let version = began.version; ; ) {
+  const asked = () => client.fetchQuery({ ...taskQuery(task.id), staleTime: 0 }).catch(() => null)
+
+  /** Change a list as it was meant, on top of what others make of it meanwhile; whether it was taken. */
+  async function changeList(
+    name: 'labels' | 'observerIds',
+    change: (now: readonly string[]) => string[],
+  ): Promise<boolean> {
+    let now: FullTask | null = task
+    for (let tries = 0; now && tries < MOST_TRIES; tries++) {
       try {
-        await edit.mutateAsync({ task, input, ifVersion: version } satisfies Edit)
+        await edit.mutateAsync({ task: now, input: { [name]: change(now[name]) }, ifVersion: now.version })
         return true
       } catch (error) {
-        const isStale = error instanceof ApiError && error.code === 'stale_version'
+        if (!isStale(error)) return false
+        now = await asked()
+      }
+    }
+    toast('The task keeps changing; try again.', 'bad')
+    return false
+  }
+
+  /** Save a text as it was edited on top of a version. */
+  async function save(name: TextField, mine: string, began: Began): Promise<Saved> {
+    for (let version = began.version; ; ) {
+      try {
+        const saved = await edit.mutateAsync({ task, input: { [name]: mine }, ifVersion: version })
+        return { is: 'saved', version: saved.version }
+      } catch (error) {
+        const now = isStale(error) ? await asked() : null
+        // It was saved after all: only the answer was lost.
+        if (now && now[name] === mine) return { is: 'saved', version: now.version }
         if (!isThere.current) {
-          toast(`The ${name} of “${task.title}” was not saved. You wrote: ${mine.slice(0, 300)}`, 'bad')
-          return true
+          toast(`The ${name} of “${task.title}” is not saved. What you wrote is kept on its page.`, 'bad')
+          return { is: 'refused' }
         }
-        if (!isStale) return false
-        const now = await client.fetchQuery({ ...taskQuery(task.id), staleTime: 0 }).catch(() => null)
-        if (!now) return false
+        if (!now) return { is: 'refused' }
         if (now[name] !== began.value) {
-          setConflict({ name, mine })
-          return true
+          setConflicts((others) => ({ ...others, [name]: mine }))
+          return { is: 'conflict' }
         }
         // Something else of the task was changed: nobody was ahead of this edit.
         version = now.version
       }
     }
+  }
+
+  async function decide(name: TextField, mine: string, isMine: boolean): Promise<void> {
+    setConflicts(({ [name]: _, ...others }) => others)
+    if (isMine) {
+      const { is } = await save(name, mine, { version: task.version, value: task[name] })
+      if (is === 'refused') setConflicts((others) => ({ ...others, [name]: mine }))
+      if (is !== 'saved') return
+    }
+    keepDraft(draftKey(me.id, task.id, name), null)
   }
 
   async function remove(): Promise<void> {
@@ -161,19 +206,23 @@ function Details({ task }: { task: FullTask }) {
             )}
             {task.canDelete && <IconButton icon="trash" label="Delete" onClick={() => void remove()} />}
           </div>
-          {conflict && (
-            <ConflictPanel
-              task={task}
-              conflict={conflict}
-              keepMine={() => {
-                setConflict(null)
-                void save(conflict.name, conflict.mine, { version: task.version, value: task[conflict.name] })
-              }}
-              takeTheirs={() => setConflict(null)}
-            />
-          )}
+          {TEXTS.map((name) => {
+            const mine = conflicts[name]
+            return mine === undefined ? null : (
+              <ConflictPanel
+                key={name}
+                name={name}
+                theirs={task[name]}
+                mine={mine}
+                keepMine={() => void decide(name, mine, true)}
+                takeTheirs={() => void decide(name, mine, false)}
+              />
+            )
+          })}
           <InPlace
-            name="Title"
+            id={task.id}
+            name="title"
+            label="Title"
             value={task.title}
             version={task.version}
             isLocked={isLocked}
@@ -181,11 +230,13 @@ function Details({ task }: { task: FullTask }) {
             save={async (title, began) => {
               if (title) return save('title', title, began)
               toast('A task needs a title; it keeps the one it had.', 'bad')
-              return true
+              return { is: 'given up' }
             }}
           />
           <InPlace
-            name="Description"
+            id={task.id}
+            name="description"
+            label="Description"
             value={task.description}
             version={task.version}
             isLocked={isLocked}
@@ -198,15 +249,15 @@ function Details({ task }: { task: FullTask }) {
           <Story id={task.id} />
         </div>
         <aside className="flex w-full shrink-0 flex-col gap-3 rounded-xl border border-line bg-panel p-4 lg:w-72 lg:self-start">
-          <Property name="Status" id="task-status">
+          <Labelled name="Status" id="task-status">
             <StatusSelect
               id="task-status"
               task={task}
               disabled={isLocked}
               onChange={(status: TaskStatus) => void move(task, status, edit.mutate)}
             />
-          </Property>
-          <Property name="Performer" id="task-performer">
+          </Labelled>
+          <Labelled name="Performer" id="task-performer">
             <PersonSelect
               id="task-performer"
               people={people}
@@ -214,9 +265,9 @@ function Details({ task }: { task: FullTask }) {
               disabled={isLocked}
               onChange={(performerId) => void change({ performerId })}
             />
-          </Property>
-          <Property name="Priority" id="task-priority">
-            <Draft
+          </Labelled>
+          <Labelled name="Priority" id="task-priority">
+            <Property
               id="task-priority"
               type="number"
               min={0}
@@ -225,10 +276,10 @@ function Details({ task }: { task: FullTask }) {
               disabled={isLocked}
               save={async (text) => !text || change({ priority: Number(text) })}
             />
-          </Property>
-          <Property name="Due" id="task-due">
+          </Labelled>
+          <Labelled name="Due" id="task-due">
             <div className="flex gap-1">
-              <Draft
+              <Property
                 id="task-due"
                 type="datetime-local"
                 max="9999-12-31T23:59"
@@ -240,13 +291,13 @@ function Details({ task }: { task: FullTask }) {
                 <IconButton icon="close" label="No due date" onClick={() => void change({ dueAt: null })} />
               )}
             </div>
-          </Property>
-          <Property name="Labels, comma separated" id="task-labels">
-            <Draft
+          </Labelled>
+          <Labelled name="Labels, comma separated" id="task-labels">
+            <Property
               id="task-labels"
               value={task.labels.join(', ')}
               disabled={isLocked}
-              save={(text, began) => change({ labels: merged(task.labels, listed(began), listed(text)) })}
+              save={(text, began) => changeList('labels', (now) => merged(now, listed(began), listed(text)))}
             />
             {task.labels.length > 0 && (
               <div className="flex flex-wrap gap-1 pt-1">
@@ -255,8 +306,8 @@ function Details({ task }: { task: FullTask }) {
                 ))}
               </div>
             )}
-          </Property>
-          <Property name="Observers" id="task-observers">
+          </Labelled>
+          <Labelled name="Observers" id="task-observers">
             <div className="flex flex-wrap items-center gap-1">
               {task.observerIds.map((one) => (
                 <button
@@ -266,7 +317,7 @@ function Details({ task }: { task: FullTask }) {
                   title={`Remove ${people.get(one)?.name ?? one}`}
                   aria-label={`Remove ${people.get(one)?.name ?? one}`}
                   onClick={() =>
-                    void change({ observerIds: task.observerIds.filter((known) => known !== one) })
+                    void changeList('observerIds', (now) => now.filter((known) => known !== one))
                   }
                 >
                   <Avatar person={people.get(one)} />
@@ -279,11 +330,11 @@ function Details({ task }: { task: FullTask }) {
                 none="Add …"
                 disabled={isLocked}
                 onChange={(one) =>
-                  one && void change({ observerIds: [...new Set([...task.observerIds, one])] })
+                  one && void changeList('observerIds', (now) => [...new Set([...now, one])])
                 }
               />
             </div>
-          </Property>
+          </Labelled>
           <p className="flex items-center gap-2 border-t border-line pt-3 text-xs text-muted">
             <Avatar person={people.get(task.creatorId)} size={18} />
             {people.get(task.creatorId)?.name ?? 'Somebody'} created it <Time at={task.createdAt} />
@@ -303,7 +354,7 @@ function local(at: string): string {
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
 }
 
-function Property({ name, id, children }: { name: string; id: string; children: ReactNode }) {
+function Labelled({ name, id, children }: { name: string; id: string; children: ReactNode }) {
   return (
     <div className="flex flex-col gap-1">
       <label htmlFor={id} className="text-xs text-muted">
@@ -314,142 +365,23 @@ function Property({ name, id, children }: { name: string; id: string; children: 
   )
 }
 
-/**
- * A field that is saved when one leaves it, Escape gives up; what others change meanwhile does not disturb it. What is
- * refused stays there to be mended.
- */
-function Draft({
-  value,
-  save,
-  ...rest
-}: { value: string; save: (text: string, began: string) => Promise<boolean> } & Omit<
-  React.InputHTMLAttributes<HTMLInputElement>,
-  'value'
->) {
-  const [draft, setDraft] = useState<string | null>(null)
-  const began = useRef(value)
-
-  async function done(field: HTMLInputElement): Promise<void> {
-    if (draft === null || draft === value) return setDraft(null)
-    if (!field.validity.valid) {
-      toast(field.validationMessage, 'bad')
-      return setDraft(null)
-    }
-    setDraft(null)
-    if (!(await save(draft, began.current))) setDraft((now) => now ?? draft)
-  }
-
-  return (
-    <input
-      {...rest}
-      className="field"
-      value={draft ?? value}
-      onChange={(event) => {
-        if (draft === null) began.current = value
-        setDraft(event.target.value)
-      }}
-      onKeyDown={(event) => {
-        if (event.key === 'Enter') event.currentTarget.blur()
-        if (event.key === 'Escape' && draft !== null) {
-          event.stopPropagation()
-          setDraft(null)
-        }
-      }}
-      onBlur={(event) => void done(event.target)}
-    />
-  )
-}
-
-/** Text that is edited where it stands, on top of the task as it was when the editing began. */
-function InPlace({
-  name,
-  value,
-  version,
-  isLocked,
-  multiline,
-  placeholder,
-  className,
-  save,
-}: {
-  name: string
-  value: string
-  version: number
-  isLocked: boolean
-  multiline?: boolean
-  placeholder?: string
-  className?: string
-  save: (text: string, began: Began) => Promise<boolean>
-}) {
-  const [draft, setDraft] = useState<string | null>(null)
-  const began = useRef<Began>({ version, value })
-  const field = useRef<HTMLTextAreaElement>(null)
-  // As tall as what is in it.
-  useEffect(() => {
-    if (!field.current) return
-    field.current.style.height = '0'
-    field.current.style.height = `${field.current.scrollHeight + 2}px`
-  }, [draft, value])
-
-  async function done(): Promise<void> {
-    const text = draft?.trim()
-    setDraft(null)
-    if (text === undefined || text === began.current.value.trim()) return
-    // What could not be saved is still there to be saved again.
-    if (!(await save(text, began.current))) setDraft((now) => now ?? draft)
-  }
-
-  // Whoever goes away in the middle of typing means to keep what is typed.
-  const leave = useRef(done)
-  leave.current = done
-  useEffect(() => () => void leave.current(), [])
-
-  return (
-    <textarea
-      ref={field}
-      aria-label={name}
-      rows={1}
-      readOnly={isLocked}
-      value={draft ?? value}
-      placeholder={placeholder}
-      className={join(
-        'w-full resize-none overflow-hidden rounded-md border border-transparent bg-transparent px-2 py-1 hover:border-line focus:border-line focus:bg-panel',
-        className,
-      )}
-      onChange={(event) => {
-        if (draft === null) began.current = { version, value }
-        setDraft(multiline ? event.target.value : event.target.value.replaceAll('\n', ' '))
-      }}
-      onBlur={() => void done()}
-      onKeyDown={(event) => {
-        if (event.nativeEvent.isComposing) return
-        if (event.key === 'Escape') {
-          setDraft(null)
-          requestAnimationFrame(() => field.current?.blur())
-        } else if (event.key === 'Enter' && (!multiline || event.ctrlKey || event.metaKey)) {
-          event.preventDefault()
-          event.currentTarget.blur()
-        }
-      }}
-    />
-  )
-}
-
 function ConflictPanel({
-  task,
-  conflict,
+  name,
+  theirs,
+  mine,
   keepMine,
   takeTheirs,
 }: {
-  task: FullTask
-  conflict: Conflict
+  name: TextField
+  theirs: string
+  mine: string
   keepMine: () => void
   takeTheirs: () => void
 }) {
-  const theirs = task[conflict.name]
   return (
     <div role="alert" className="mb-3 rounded-lg border border-warn bg-panel p-3">
       <p className="mb-2 text-sm font-medium">
-        Somebody changed this task while you were editing its {conflict.name}.
+        Somebody changed this task while you were editing its {name}.
       </p>
       <div className="grid gap-2 text-sm sm:grid-cols-2">
         <div className="rounded-md bg-sunken p-2">
@@ -458,7 +390,7 @@ function ConflictPanel({
         </div>
         <div className="rounded-md bg-accent-soft p-2">
           <p className="text-xs text-muted">You wrote</p>
-          <p className="break-words whitespace-pre-wrap">{conflict.mine}</p>
+          <p className="break-words whitespace-pre-wrap">{mine}</p>
         </div>
       </div>
       <div className="mt-3 flex gap-2">
@@ -518,6 +450,7 @@ function Json({ name, value, none }: { name: string; value: unknown; none?: stri
 
 type HistoryEvent = NonNullable<HistoryQuery['task']>['history']['nodes'][number]
 
+const ACTORS: Record<string, string> = { user: 'Somebody', worker: 'A worker' }
 const WORDS: Record<string, string> = {
   'task.created': 'created it',
   'task.started': 'started it',
@@ -579,7 +512,7 @@ function Story({ id }: { id: string }) {
                   <span className="size-1.5 shrink-0 translate-y-[-2px] rounded-full bg-line" />
                   <span className="min-w-0 break-words">
                     <span className="font-medium text-text">
-                      {person?.name ?? (kind === 'worker' ? 'A worker' : 'Tasktide')}
+                      {person?.name ?? ACTORS[kind ?? ''] ?? 'Tasktide'}
                     </span>{' '}
                     {tell(event)}
                   </span>

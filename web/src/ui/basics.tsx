@@ -264,28 +264,32 @@ export function Failed({ error, again }: { error: Error; again: () => void }) {
   )
 }
 
-export function Modal({
-  title,
-  open,
-  onClose,
-  children,
-  wide,
-  keepsText,
-}: {
+interface Modal {
   title: string
-  open: boolean
   onClose: () => void
   children: ReactNode
   wide?: boolean
   /** What was typed must not be lost by a click beside it. */
   keepsText?: boolean
-}) {
+}
+
+export function Modal({ open, ...rest }: Modal & { open: boolean }) {
+  return open ? <Opened {...rest} /> : null
+}
+
+function Opened({ title, onClose, children, wide, keepsText }: Modal) {
+  // What had the focus gets it back; asked for before anything in the dialog can take it.
+  const [before] = useState(() => document.activeElement)
   return (
-    <Dialog.Root open={open} onOpenChange={(now) => !now && onClose()}>
+    <Dialog.Root open onOpenChange={(now) => !now && onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay className="fixed inset-0 z-40 bg-black/40" />
         <Dialog.Content
           aria-describedby={undefined}
+          onCloseAutoFocus={(event) => {
+            event.preventDefault()
+            if (before instanceof HTMLElement && before.isConnected) before.focus()
+          }}
           onInteractOutside={(event) => keepsText && event.preventDefault()}
           className={join(
             'fixed top-[8vh] left-1/2 z-50 flex max-h-[84vh] w-[calc(100vw-1.5rem)] -translate-x-1/2 flex-col overflow-auto rounded-xl border border-line bg-panel shadow-2xl',

@@ -1,9 +1,9 @@
-import { cleanup, render, screen } from '@testing-library/react'
+import { cleanup, fireEvent, render, screen } from '@testing-library/react'
 import userEvent from '@testing-library/user-event'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Row } from '../tasks'
 import { relative } from './basics'
-import { PersonSelect, StatusSelect } from './fields'
+import { Choice, PersonSelect, StatusSelect } from './fields'
 
 afterEach(cleanup)
 
@@ -26,6 +26,51 @@ describe('choosing a person', () => {
     expect(chosen).toHaveBeenLastCalledWith(null)
     await userEvent.selectOptions(screen.getByLabelText('Performer'), 'Ann')
     expect(chosen).toHaveBeenLastCalledWith('7')
+  })
+})
+
+describe('a choice by keys', () => {
+  function shown(isCareful: boolean) {
+    const chosen = vi.fn()
+    render(
+      <Choice aria-label="Role" value="a" onChange={chosen} isCareful={isCareful}>
+        <option>a</option>
+        <option>b</option>
+        <option>c</option>
+      </Choice>,
+    )
+    const field = screen.getByLabelText<HTMLSelectElement>('Role')
+    const step = (value: string) => {
+      fireEvent.keyDown(field, { key: 'ArrowDown' })
+      fireEvent.change(field, { target: { value } })
+    }
+    return { chosen, field, step }
+  }
+
+  it('counts at Enter, and on the way to it nothing does', () => {
+    const { chosen, field, step } = shown(true)
+    step('b')
+    step('c')
+    expect(chosen).not.toHaveBeenCalled()
+    expect(field.value).toBe('c')
+    fireEvent.keyDown(field, { key: 'Enter' })
+    expect(chosen.mock.calls).toEqual([['c']])
+  })
+
+  it('counts when one leaves, but not where a slip changes much, nor after Escape', () => {
+    const plain = shown(false)
+    plain.step('b')
+    fireEvent.blur(plain.field)
+    expect(plain.chosen.mock.calls).toEqual([['b']])
+    cleanup()
+    const careful = shown(true)
+    careful.step('b')
+    fireEvent.blur(careful.field)
+    expect(careful.field.value).toBe('a')
+    careful.step('c')
+    fireEvent.keyDown(careful.field, { key: 'Escape' })
+    fireEvent.blur(careful.field)
+    expect(careful.chosen).not.toHaveBeenCalled()
   })
 })
 

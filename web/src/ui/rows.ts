@@ -1,6 +1,6 @@
 // A list of tasks in a frame that scrolls: only what is in sight is drawn, and more is loaded before its end is reached.
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useEffect, useMemo, useRef } from 'react'
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'react'
 import { rowsOf, useTasks } from '../data'
 import type { Listing } from '../tasks'
 
@@ -27,6 +27,30 @@ export function useRows(listing: Listing, { page, ahead, height, gap, overscan }
     gap,
   })
   const items = virtual.getVirtualItems()
+
+  // What comes in above must not move what somebody reads: the first row in sight stays where it is.
+  const seen = useRef({ listing, rows, id: '', start: 0 })
+  useLayoutEffect(() => {
+    const top = frame.current?.scrollTop ?? 0
+    const before = seen.current
+    if (top > 0 && before.id && before.rows !== rows && before.listing === listing) {
+      const at = rows.findIndex((row) => row.id === before.id)
+      const moved = at < 0 ? 0 : (virtual.measurementsCache[at]?.start ?? before.start) - before.start
+      if (moved) {
+        seen.current = { listing, rows, id: before.id, start: before.start + moved }
+        frame.current!.scrollTop = top + moved
+        return
+      }
+    }
+    const first = items.find((item) => item.end > top)
+    seen.current = {
+      listing,
+      rows,
+      id: (first && rows[first.index]?.id) ?? '',
+      start: first?.start ?? 0,
+    }
+  })
+
   const lastShown = items.at(-1)?.index ?? 0
   useEffect(() => {
     const mayAsk = list.hasNextPage && !list.isFetchingNextPage && !list.isFetchNextPageError

@@ -23,7 +23,8 @@ export function TaskTable({
   filter: TaskFilterInput
   sort: TaskSort
   middle?: (task: Row) => ReactNode
-  bulk: (selected: readonly Row[], done: () => void) => ReactNode
+  /** What can be done with those selected; `done` hears how many of them were refused. */
+  bulk: (selected: readonly Row[], done: (refused: number) => void) => ReactNode
   empty: ReactNode
 }) {
   const [search, set] = useSearchOf(path)
@@ -60,7 +61,7 @@ export function TaskTable({
   const isAll = rows.length > 0 && rows.every((row) => chosen.has(row.id))
   return (
     <>
-      <div className="flex h-9 shrink-0 items-center gap-3 border-b border-line px-4 text-xs text-muted">
+      <div className="flex min-h-9 shrink-0 items-center gap-3 border-b border-line px-4 py-0.5 text-xs text-muted">
         <input
           type="checkbox"
           aria-label="Select all that are loaded"
@@ -68,9 +69,9 @@ export function TaskTable({
           onChange={() => setChosen(new Set(isAll ? [] : rows.map((row) => row.id)))}
         />
         {selected.length ? (
-          <div className="flex grow items-center gap-2 text-text">
+          <div className="flex min-w-0 grow flex-wrap items-center gap-2 text-text">
             <span>{selected.length} selected</span>
-            {bulk(selected, () => setChosen(new Set()))}
+            {bulk(selected, (refused) => refused < selected.length && setChosen(new Set()))}
             <Button look="quiet" onClick={() => setChosen(new Set())}>
               Clear selection
             </Button>
@@ -86,7 +87,7 @@ export function TaskTable({
             </span>
             {head('Priority', 'PRIORITY', 'w-16 text-center max-sm:hidden')}
             <span className="w-5 max-sm:hidden" />
-            {head('Due', 'DUE_AT', 'w-16 text-right')}
+            {head('Due', 'DUE_AT', 'w-16 text-right max-sm:hidden')}
             {head('Created', 'CREATED_AT', 'w-18 text-right max-md:hidden')}
             {head('Updated', 'UPDATED_AT', 'w-18 text-right')}
           </>
@@ -184,7 +185,9 @@ function TaskRow({
       />
       <StatusIcon status={task.status} />
       <span className="w-12 shrink-0 text-xs text-muted max-sm:hidden">#{task.id}</span>
-      <span className="min-w-0 truncate">{task.title}</span>
+      <span className="min-w-0 truncate" dir="auto">
+        {task.title}
+      </span>
       <span className="hidden min-w-0 shrink gap-1 overflow-hidden md:flex">
         {task.labels.slice(0, 3).map((label) => (
           <Label key={label} name={label} />
