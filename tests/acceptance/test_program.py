@@ -202,6 +202,11 @@ def test_a_backup_under_load_is_whole_and_goes_on_where_it_was_taken(tmp_path: P
     nothing = run(tmp_path / "none", "backup", str(tmp_path / "other"))
     assert (nothing.returncode, "There is no tasktide.db" in nothing.stderr) == (3, True)
     assert not (tmp_path / "other").exists()
+    inside = run(data, "backup", str(data / "inner"))
+    assert (inside.returncode, "is in the data folder itself" in inside.stderr) == (3, True)
+    assert run(tmp_path / "none", "admin", "notanemail").returncode == 2
+    assert not (tmp_path / "none").exists(), "a wrong address makes no data"
+    assert "is no folder" in run(record, "admin", "ann@example.org").stderr
 
 
 def test_a_token_for_those_who_have_the_machine(tmp_path: Path) -> None:

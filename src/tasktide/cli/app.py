@@ -16,7 +16,8 @@ from tasktide.cli import config, context, letters, logs, welcome
 from tasktide.cli.doctor import doctor
 from tasktide.cli.load import load
 from tasktide.cli.verify import verify
-from tasktide.domain.users import User
+from tasktide.domain.errors import Invalid
+from tasktide.domain.users import User, check_registration
 from tasktide.roles import run as roles
 from tasktide.roles.table import ALL, ROLES
 from tasktide.wiring import handlers, usecases
@@ -126,9 +127,13 @@ def admin(
     """Make an account, or one that exists, an admin's with a new password, and print that: the way in, and back in."""
     chosen = context.settings()
     password = secrets.token_urlsafe(12)
+    called = name or email.partition("@")[0] or email
+    try:
+        check_registration(email, called, password, chosen.name_length)
+    except Invalid as wrong:
+        context.fail("; ".join(f"{one.field} {one.message}" for one in wrong.errors), context.MISUSED)
 
     async def work(ports: Ports) -> User:
-        called = name or email.partition("@")[0] or email
         return await usecases.users(ports, chosen).take_over(email, called, password)
 
     made = context.on_engines(chosen, work, makes=True)

@@ -97,7 +97,9 @@ def _folder(folder: Path) -> Check:
         if parent.is_dir() and os.access(parent, os.W_OK):
             return Check("data folder", OK, f"{where} will be made")
         return Check("data folder", FAIL, f"{parent} cannot be written", "set TASKTIDE_DATA_DIR to another folder")
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    if not folder.is_dir():
+        return Check("data folder", FAIL, f"{where} is no folder", "set TASKTIDE_DATA_DIR to one")
+    if not os.access(folder, os.W_OK | os.X_OK):
         return Check("data folder", FAIL, f"{where} cannot be written", "set TASKTIDE_DATA_DIR to another folder")
     if folder.stat().st_mode & 0o077:
         return Check("data folder", WARN, f"{where} can be read by others", f"chmod 700 {where}")

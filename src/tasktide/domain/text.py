@@ -10,11 +10,14 @@ _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def check_line(field: str, value: str, longest: int) -> list[FieldError]:
-    """What is wrong with one line of text: empty, too long, or control characters in it."""
+    """What is wrong with one line of text: empty, too long, control characters in it, or nothing else."""
     if not value.strip() or len(value) > longest:
         return [FieldError(field, f"must be 1 to {longest} characters")]
-    if not value.isprintable() and _CONTROL.search(value):
-        return [FieldError(field, "must not contain control characters")]
+    if not value.isprintable():
+        if _CONTROL.search(value):
+            return [FieldError(field, "must not contain control characters")]
+        if not any(one.isprintable() and not one.isspace() for one in value):
+            return [FieldError(field, "must have something that can be seen")]
     return []
 
 

@@ -71,6 +71,8 @@ def backup_folder(settings: Settings, target: Path) -> int:
     for name in (DATABASE_FILE, SUBMISSIONS_FILE):
         if not (folder / name).is_file():
             raise CannotStart(f"There is no {name} in {folder}: set TASKTIDE_DATA_DIR to the folder of a server.")
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise CannotStart(f"{target} is in the data folder itself: name one elsewhere, best on another disk.")
     with or_cannot_start(target):
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
         if any(target.iterdir()):
@@ -96,6 +98,8 @@ def or_cannot_start(folder: Path) -> Iterator[None]:
         raise CannotStart(f"{busy}: stop it, or set TASKTIDE_DATA_DIR to another folder.") from None
     except migrate.SchemaTooNew as newer:
         raise CannotStart(f"{newer}: install that version.") from None
+    except (FileExistsError, NotADirectoryError):
+        raise CannotStart(f"{folder} is no folder: set TASKTIDE_DATA_DIR to one.") from None
     except (OSError, database.Failure) as error:
         raise CannotStart(f"The data folder {folder} cannot be used: {error}.") from None
 
