@@ -15,6 +15,8 @@ interface Kept {
   performer: string | null
 }
 
+const BLANK: Record<string, string> = { priority: '0', handler: 'reverse', payload: '"Hello world!"' }
+
 // What somebody has begun to write down and closed: it is there when they come back.
 const kept = new Map<string, Kept>()
 // The same key for the same input until it has worked: a lost answer makes no second task.
@@ -40,10 +42,13 @@ export default function Create({ onClose }: { onClose: () => void }) {
     const texts = Object.fromEntries(
       [...new FormData(form.current)].map(([name, value]) => [name, String(value)]),
     )
-    const isBegun = Boolean(texts.title || texts.description || texts.labels || texts.due)
-    if (isBegun) kept.set(me.id, { texts, ...state.current })
+    const { performer } = state.current
+    const isBegun = performer || Object.entries(texts).some(([name, text]) => text !== (BLANK[name] ?? ''))
+    // What is not shown at present, a job's payload, is not forgotten either.
+    if (isBegun) kept.set(me.id, { texts: { ...kept.get(me.id)?.texts, ...texts }, ...state.current })
     else kept.delete(me.id)
   }
+  useEffect(keep, [isJob, performer])
   const isThere = useRef(true)
   useEffect(() => {
     isThere.current = true
@@ -145,7 +150,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
               type="number"
               min={0}
               max={9}
-              defaultValue={texts.priority ?? 0}
+              defaultValue={texts.priority ?? BLANK.priority}
               className="field text-text"
             />
           </label>
@@ -168,7 +173,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
               Handler
               <input
                 name="handler"
-                defaultValue={texts.handler ?? 'reverse'}
+                defaultValue={texts.handler ?? BLANK.handler}
                 required
                 className="field text-text"
               />
@@ -178,7 +183,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
               <textarea
                 name="payload"
                 rows={2}
-                defaultValue={texts.payload ?? '"Hello world!"'}
+                defaultValue={texts.payload ?? BLANK.payload}
                 className="field font-mono text-text"
               />
             </label>

@@ -152,7 +152,7 @@ export function useTasks(listing: Listing, first = PAGE) {
     queryKey: listKey(listing),
     queryFn: async ({ pageParam }) => {
       const { filter, sort, descending } = listing
-      const began = Date.now()
+      const began = performance.now()
       const { tasks } = await request(TASKS, { filter, sort, descending, first, after: pageParam })
       doubts.answered(listKey(listing), began)
       meet(tasks.nodes)
@@ -193,7 +193,7 @@ export function useInbox(unread: boolean) {
   return useInfiniteQuery({
     queryKey: inboxKey(unread),
     queryFn: async ({ pageParam }) => {
-      const began = Date.now()
+      const began = performance.now()
       const { notifications } = await request(INBOX, { unread, after: pageParam })
       doubts.answered(inboxKey(unread), began)
       return notifications

@@ -102,9 +102,11 @@ function Frame() {
         const field = document.querySelector<HTMLInputElement>('input[type="search"]')
         if (field) field.select()
         else setOpened('palette')
-      } else if (ARROWS.has(event.key) && event.target === document.body)
-        document.querySelector<HTMLElement>('[data-card], [data-row]')?.focus()
-      else return
+      } else if (ARROWS.has(event.key) && !event.shiftKey && event.target === document.body) {
+        const first = document.querySelector<HTMLElement>('[data-card], [data-row]')
+        if (!first) return
+        first.focus()
+      } else return
       event.preventDefault()
     }
     addEventListener('keydown', press)

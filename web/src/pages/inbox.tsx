@@ -140,7 +140,7 @@ export function Inbox() {
         )}
         {inbox.hasNextPage && (
           <div className="p-4 text-center">
-            <Button disabled={inbox.isFetchingNextPage} onClick={() => void inbox.fetchNextPage()}>
+            <Button disabled={inbox.isFetching} onClick={() => void inbox.fetchNextPage()}>
               Show more
             </Button>
           </div>

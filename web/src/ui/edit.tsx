@@ -126,12 +126,15 @@ export function Property({
 >) {
   const [draft, setDraft] = useState<string | null>(null)
   const began = useRef(value)
+  const turn = useRef(0)
 
   async function done(field: HTMLInputElement): Promise<void> {
     if (draft === null) return
+    const mine = ++turn.current
     setDraft(null)
     if (!field.validity.valid) toast(field.validationMessage, 'bad')
-    else if (draft !== value && !(await save(draft, began.current))) setDraft((now) => now ?? draft)
+    else if (draft !== value && !(await save(draft, began.current)) && mine === turn.current)
+      setDraft((now) => now ?? draft)
   }
 
   return (

@@ -53,7 +53,8 @@ export function useRows(listing: Listing, { page, ahead, height, gap, overscan }
 
   const lastShown = items.at(-1)?.index ?? 0
   useEffect(() => {
-    const mayAsk = list.hasNextPage && !list.isFetchingNextPage && !list.isFetchNextPageError
+    // Not beside another request: it would be given up, and with it what it was asked for.
+    const mayAsk = list.hasNextPage && !list.isFetching && !list.isFetchNextPageError
     if (mayAsk && lastShown >= rows.length - ahead) void list.fetchNextPage()
   }, [list, lastShown, rows.length, ahead])
   return { list, rows, frame, virtual, items }
