@@ -13,6 +13,8 @@ from tasktide.domain.errors import Unavailable
 
 SQL = resources.statements(__package__, "presence")
 AGAIN_S = 1.0
+# How often the database is asked whether the connection still stands.
+LOOK_S = 10.0
 # A server whose machine is gone is noticed by the database within half a minute.
 _SETTINGS = {
     "application_name": "tasktide presence",
@@ -33,11 +35,24 @@ class Presence:
         self._url = url
         self._statement = SQL["alone" if alone else "among"]
         self._connection: Any = None
-        self._returning: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self._ended = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
 
     async def hold(self) -> None:
-        """Take the lock; Unavailable when the database is away, or another server's."""
+        """Take the lock, and keep it; Unavailable when the database is away, or another server's."""
+        await self._take()
+        self._keeping = asyncio.create_task(self._keep(), name="presence")
+
+    async def close(self) -> None:
+        """Let others have it; twice is fine."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await _end(connection)
+
+    async def _take(self) -> None:
         with translated():
             connection = await asyncpg.connect(self._url, timeout=CONNECT_S, server_settings=_SETTINGS)
             try:
@@ -46,40 +61,49 @@ class Presence:
                 connection.terminate()
                 raise
         if not is_held:
-            await connection.close(timeout=CONNECT_S)
+            await _end(connection)
             raise Unavailable(
                 ENGINE,
                 "Another server works on this database; set KAFKA_BROKERS and REDIS_URL for all of them, or stop it.",
             )
+        self._ended.clear()
+        connection.add_termination_listener(lambda _: self._ended.set())
         self._connection = connection
-        connection.add_termination_listener(self._lost)
 
-    async def close(self) -> None:
-        """Let others have it; twice is fine."""
-        self._is_closed = True
-        if self._returning is not None:
-            self._returning.cancel()
-            await asyncio.wait([self._returning])
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(Exception):  # the session ends either way, and the lock with it
-                await connection.close(timeout=CONNECT_S)
-
-    def _lost(self, _: Any) -> None:
-        self._connection = None
-        if not self._is_closed:
-            self._returning = asyncio.create_task(self._return(), name="presence")
-
-    async def _return(self) -> None:
-        """Take it again; what the database did without us cannot be undone, but is said."""
+    async def _keep(self) -> None:
+        """Take it again when it was lost; what the database did without us cannot be undone, but is said."""
         told = ""
         while True:
+            if self._connection is not None:
+                if await self._is_there():
+                    told = ""
+                    continue
+                self._connection.terminate()
+                self._connection = None
             try:
-                await self.hold()
-            except Unavailable as refused:
-                if refused.detail != told:
-                    told = refused.detail
+                await self._take()
+            except Exception as failed:  # noqa: BLE001 - whatever it is, it is tried again
+                if str(failed) != told:
+                    told = str(failed)
                     structlog.get_logger("tasktide").error("presence lost", detail=told)
                 await asyncio.sleep(AGAIN_S)
-            else:
-                return
+
+    async def _is_there(self) -> bool:
+        """Wait for a while for the end of the connection, then ask: a line may be cut without a word."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._ended.wait()
+                return False
+        try:
+            await self._connection.fetchval("SELECT 1", timeout=CONNECT_S)
+        except Exception:  # noqa: BLE001 - whatever it is, the lock may be somebody else's
+            return False
+        return True
+
+
+async def _end(connection: Any) -> None:
+    """The session ends in any case, and its lock with it."""
+    try:
+        await connection.close(timeout=CONNECT_S)
+    except Exception:  # noqa: BLE001 - what cannot be closed is dropped
+        connection.terminate()
