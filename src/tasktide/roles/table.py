@@ -7,7 +7,6 @@ from tasktide.pipelines.service import Service
 from tasktide.wiring.usecases import Pipelines
 
 _STORED = frozenset({"store", "log"})
-_WITH_JOBS = _STORED | {"jobs"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +14,7 @@ class Role:
     """A part of the platform that can run as a process of its own.
 
     Without an engine that it `needs` it is not ready. Nobody needs Redis: without it all work on.
+    Who only queues mail does not need RabbitMQ: the store has it as well.
     """
 
     name: str
@@ -38,17 +38,16 @@ ROLES = {
         Role(
             name="notifier",
             about="stores notifications and tells those who listen",
-            needs=_WITH_JOBS,
             services=lambda p: p.notifier(),
         ),
         Role(
             name="deliver",
             about="sends notifications out by mail",
-            needs=_WITH_JOBS | {"mail"},
+            needs=_STORED | {"jobs", "mail"},
             services=lambda p: p.deliver(),
         ),
         Role(name="relay", about="carries what the stores say to the log", services=lambda p: p.relay()),
-        Role(name="schedule", about="wakes jobs, reminds, sweeps", needs=_WITH_JOBS, services=lambda p: p.schedule()),
+        Role(name="schedule", about="wakes jobs, reminds, sweeps", services=lambda p: p.schedule()),
     )
 }
 ALL = tuple(ROLES)

@@ -1,6 +1,7 @@
 """Outgoing mail over SMTP."""
 
 import asyncio
+import re
 import ssl
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -21,8 +22,8 @@ ANSWER_S = 10.0
 CONNECTIONS = 10
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
-# RFC 5321, 4.2.1: the first of the permanent negative answers.
-FOR_GOOD = 500
+# RFC 3463, 3.2 and 3.3, and RFC 7505: no such mailbox, no such system, no address, moved away, takes no mail; disabled.
+_BAD_ADDRESS = re.compile(r"5\.(1\.(1|2|3|6|10)|2\.1)\b")
 
 
 class SmtpMailer:
@@ -55,9 +56,9 @@ class SmtpMailer:
                 async with self._client() as client:
                     await client.send_message(self._message(mail), sender=self._sender, recipients=[mail.to])
             except aiosmtplib.SMTPRecipientsRefused as refused:
-                raise _failure(refused.recipients[0], is_of_this_mail=True) from refused
+                raise _failure(refused.recipients[0]) from refused
             except aiosmtplib.SMTPResponseException as refused:
-                raise _failure(refused, is_of_this_mail=isinstance(refused, aiosmtplib.SMTPDataError)) from refused
+                raise _failure(refused) from refused
             except (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPServerDisconnected, OSError, TimeoutError) as away:
                 raise Unavailable(ENGINE, f"The mail server is away: {str(away) or type(away).__name__}.") from away
 
@@ -96,7 +97,11 @@ class SmtpMailer:
         return message
 
 
-def _failure(refused: aiosmtplib.SMTPResponseException, *, is_of_this_mail: bool) -> Exception:
-    """What is wrong with the mail or its address is so for good; a password or a sender, an operator may mend."""
+def _failure(refused: aiosmtplib.SMTPResponseException) -> Exception:
+    """Whether to try again.
+
+    Servers say many things with the same number, also at an address what is wrong with the sender or the sign-in, which
+    an operator may mend; so an address is bad for good when its enhanced code says so.
+    """
     told = f"The mail server says {refused.code} {refused.message}"
-    return Refused(told) if is_of_this_mail and refused.code >= FOR_GOOD else Unavailable(ENGINE, told)
+    return Refused(told) if _BAD_ADDRESS.match(refused.message) else Unavailable(ENGINE, told)
