@@ -215,13 +215,11 @@ class Users:
         last = paging.decode(cursor, "users")
         after = UserId(last.id) if last else None
         mark = await self._listed.mark()
-        if mark is None:
-            return await self._page(None, after, limit)  # the cache is away: no key says how old an answer is
         key = f"users:v{mark}:{after}:{limit}"
-        cached = (await self._cache.get([key])).get(key)
+        cached = (await self._cache.get([key])).get(key) if mark else None
         if cached:
             return _decode_page(cached)
-        return await self._pages.once(key, lambda: self._page(key, after, limit))
+        return await self._pages.once(key, lambda: self._page(key if mark else None, after, limit))
 
     async def _page(self, key: str | None, after: UserId | None, limit: int) -> Page[User]:
         found = [account.user for account in await self._store.find(after, limit + 1)]

@@ -6,7 +6,10 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasktide import resources
 from tasktide.adapters.sqlite import database
+
+SQL = resources.statements(__package__, "backup")
 
 
 def copy(files: Mapping[Path, Path]) -> None:
@@ -25,7 +28,7 @@ def copy(files: Mapping[Path, Path]) -> None:
             writer.execute("BEGIN IMMEDIATE")
         for reader in readers:
             reader.execute("BEGIN")
-            reader.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the snapshot begins with the first look
+            reader.execute(SQL["look"]).fetchone()
         for writer in writers:
             writer.execute("ROLLBACK")
         for reader, target in zip(readers, files.values(), strict=True):

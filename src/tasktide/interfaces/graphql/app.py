@@ -90,6 +90,11 @@ class _Handler(BaseGraphQLTransportWSHandler[Context, None]):
             return
         operation.completed = True  # nothing more is sent
         del self.operations[operation_id]
+        # It still counts, and is waited for at the end; its id is free.
+        under_way = f"under way {id(operation)}"
+        self.operations[under_way] = operation
+        if operation.task is not None:
+            operation.task.add_done_callback(lambda _: self.operations.pop(under_way, None))
 
 
 def _is_mutation(query: str, name: str | None) -> bool:
