@@ -99,7 +99,7 @@ def or_cannot_start(folder: Path) -> Iterator[None]:
     except migrate.SchemaTooNew as newer:
         raise CannotStart(f"{newer}: install that version.") from None
     except (FileExistsError, NotADirectoryError):
-        raise CannotStart(f"{folder} is no folder: set TASKTIDE_DATA_DIR to one.") from None
+        raise CannotStart(f"{folder} is no folder: name one, or what can be made one.") from None
     except (OSError, database.Failure) as error:
         raise CannotStart(f"The data folder {folder} cannot be used: {error}.") from None
 
