@@ -42,7 +42,7 @@ def test_an_admin_is_one_command_away_beside_a_server_and_without(tmp_path: Path
         with sign_in(program.address, member.email, password[1]) as client:
             assert client.get("/auth/me").json() | {"role": "admin"} == client.get("/auth/me").json()
         wrong = run(data, "admin", "nonsense")
-        assert (wrong.returncode, wrong.stderr) == (1, "email must be an email address\n")
+        assert (wrong.returncode, wrong.stderr) == (2, "email must be an email address\n")
 
 
 @pytest.mark.parametrize("way", ["up", "seed", "beside"])
