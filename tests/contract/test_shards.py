@@ -11,7 +11,6 @@ import pytest
 
 from support import make
 from support.engines import Engine, open_engine
-from tasktide.adapters.postgres import notifications
 from tasktide.adapters.postgres.database import Connection, Database
 from tasktide.adapters.postgres.evidence import PostgresEvidence
 from tasktide.adapters.postgres.tasks import PostgresTasks
@@ -205,7 +204,8 @@ async def test_who_waits_to_fill_inboxes_holds_no_connection(engine: Engine) -> 
     ann = UserId(1)
     shard = engine.outboxes[store(engine)._shards.holding(ann)]
     async with shard.transaction() as connection:
-        await connection.execute(notifications.SQL["lock"])  # as another process fills inboxes of this shard
+        # As another process fills inboxes of this shard.
+        await connection.execute("SELECT 1 FROM notification_numbers FOR UPDATE")
         filling = [asyncio.create_task(engine.notifications.insert([make.told(n)])) for n in range(1, 9)]
         await asyncio.sleep(0.2)
         async with asyncio.timeout(2):

@@ -17,7 +17,7 @@ Schema = dict[str, set[str]]
 
 # What one engine needs and the other does not: tables, and columns of tables that both have.
 SQLITE_ONLY = {"log_topics", "log_batches", "log_groups"}
-POSTGRES_ONLY = {"shard_name", "slot_map", "outbox", "schema_migrations"}
+POSTGRES_ONLY = {"shard_name", "slot_map", "outbox", "schema_migrations", "notification_numbers"}
 COLUMNS = {
     "tasks": {"words", "moving"},
     "task_tombstones": {"has_moved"},

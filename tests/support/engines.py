@@ -154,7 +154,7 @@ async def _sqlite(name: str, folder: Path, clock: FakeClock) -> AsyncIterator[En
 @contextlib.asynccontextmanager
 async def _postgres(folder: Path, clock: FakeClock, *, again: bool) -> AsyncIterator[Engine]:
     async with contextlib.AsyncExitStack() as exits:
-        base, *databases = [await _test_database(url) for url in _urls()]
+        base, *databases = [await scratch_database(url) for url in _urls()]
         for one in (base, *databases):
             exits.push_async_callback(one.close)
         if not again:
@@ -208,7 +208,8 @@ def _urls() -> list[str]:
     return [found["DATABASE_URL"] + "_test", *(url + "_test" for url in found["DB_SHARD_URLS"].split(","))]
 
 
-async def _test_database(url: str) -> Postgres:
+async def scratch_database(url: str) -> Postgres:
+    """A database of the tests' own on a server of the stack, made when it is not there; its schema is not."""
     server, _, name = url.rpartition("/")
     connection = await asyncpg.connect(f"{server}/postgres")
     try:
@@ -229,6 +230,7 @@ async def _empty(base: Postgres, databases: list[Postgres]) -> None:
         for table in (*_HANGING, "tasks", "task_tombstones", "notifications", "outbox"):
             await one.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
         await one.execute("UPDATE task_totals SET done = 0, processing_ms = 0")
+        await one.execute("UPDATE notification_numbers SET last = 0, leased = 0")
 
 
 def _guard_embedded(base: Database, interposed: Interposed) -> None:

@@ -10,10 +10,10 @@ from tasktide.domain.times import Timestamp
 from tasktide.ports.log import Record
 
 
-def row(number: int, planned: NotificationPlanned) -> tuple[int, UserId, str, str, TaskId | None, str, Timestamp]:
-    """A notification as both databases store it: number, user, event, kind, task, message, time."""
+def row(planned: NotificationPlanned) -> tuple[UserId, str, str, TaskId | None, str, Timestamp]:
+    """What both databases store beside its number: user, event, kind, task, message, time."""
     plan = planned.data
-    return number, plan.user_id, plan.event_id, str(plan.kind), plan.task_id, plan.message, planned.time
+    return plan.user_id, plan.event_id, str(plan.kind), plan.task_id, plan.message, planned.time
 
 
 def record(planned: NotificationPlanned) -> Record:

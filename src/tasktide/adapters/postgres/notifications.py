@@ -17,19 +17,22 @@ from tasktide.ports.notifications import row
 
 SQL = resources.statements(__package__, "notifications")
 
+# Numbers that a shard leases at once.
+BLOCK = 10_000
+
 _KINDS = {str(kind): kind for kind in Kind}
 
 
 class PostgresNotifications:
     """`ports.notifications.NotificationStore` on the tables `notifications`.
 
-    `number` hands out ids that grow over all processes. They are taken while the shard is locked against other
-    inserters, so that ids grow in the order of commits even when two processes believe that an inbox is theirs.
+    Ids grow in the order of commits, even when two processes believe that an inbox is theirs: a shard gives numbers
+    to one inserter at a time, from blocks that `lease` takes for it. Blocks grow over all shards and processes.
     """
 
-    def __init__(self, shards: Shards, number: Callable[[int], Awaitable[range]]) -> None:
+    def __init__(self, shards: Shards, lease: Callable[[int], Awaitable[range]]) -> None:
         self._shards = shards
-        self._number = number
+        self._lease = lease
         # Here one waits for the other without a connection, of which there may be few.
         self._turns: defaultdict[Database, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -83,21 +86,22 @@ class PostgresNotifications:
         unique: dict[tuple[UserId, str], NotificationPlanned] = {}
         for plan in plans:
             unique.setdefault(_key(plan), plan)  # one that is told twice counts where it came first
-        async with self._turns[database], database.transaction() as connection:
-            await connection.execute(SQL["lock"])
-            numbers = await self._number(len(unique))
-            rows = [row(number, plan) for number, plan in zip(numbers, unique.values(), strict=True)]
-            inserted = await connection.fetch(SQL["insert"], *zip(*rows, strict=True))
-            ids = {row[0] for row in inserted} if len(inserted) < len(unique) else None
-            stored = {
-                key: events.notification(plan, NotificationId(number))
-                for number, (key, plan) in zip(numbers, unique.items(), strict=True)
-                if ids is None or number in ids
-            }
-            known = [key for key in unique if key not in stored]
-            if known:
-                rows_known = await connection.fetch(SQL["known"], *zip(*known, strict=True))
-                stored |= {(UserId(row[1]), row[2]): _notification(row) for row in rows_known}
+        stored: dict[tuple[UserId, str], Notification] = {}
+        async with self._turns[database]:
+            while missing := unique.keys() - stored.keys():
+                wanted = [plan for key, plan in unique.items() if key in missing]
+                inserted = await database.write(SQL["insert"], *zip(*map(row, wanted), strict=True), len(wanted))
+                for number, user_id, event_id in inserted:
+                    key = UserId(user_id), event_id
+                    stored[key] = events.notification(unique[key], NotificationId(number))
+                known = [key for key in missing if key not in stored]
+                if not known:
+                    break
+                rows = await database.fetch(SQL["known"], *zip(*known, strict=True))
+                stored |= {(UserId(row[1]), row[2]): _notification(row) for row in rows}
+                if len(rows) < len(known):
+                    block = await self._lease(max(BLOCK, len(wanted)))
+                    await database.execute(SQL["lease"], block.start, block.stop - 1)
         return stored
 
 

@@ -34,7 +34,7 @@ class SqliteNotifications:
     async def insert(self, plans: Sequence[NotificationPlanned]) -> Sequence[Notification]:
         """See the port."""
         numbers = await self._number(len(plans))
-        rows = [row(number, plan) for number, plan in zip(numbers, plans, strict=True)]
+        rows = [(number, *row(plan)) for number, plan in zip(numbers, plans, strict=True)]
 
         def work(transaction: Transaction) -> str | None:
             inserted = sum(cursor.rowcount for cursor in transaction.rows(SQL["insert"], rows))

@@ -1,7 +1,3 @@
--- name: lock
--- One inserter a shard at a time, so that ids grow in the order of commits. Ends with the transaction.
-SELECT pg_advisory_xact_lock(7245914)
-
 -- name: known
 -- Of (user, event) pairs, a column each, those that are stored. notifications_by_event.
 SELECT n.id, n.user_id, n.event_id, n.kind, n.task_id, n.message, n.created_at, n.read_at
@@ -9,10 +5,20 @@ FROM unnest($1::bigint[], $2::text[]) AS g (user_id, event_id)
 JOIN notifications AS n ON n.user_id = g.user_id AND n.event_id = g.event_id
 
 -- name: insert
--- New notifications, a column each.
+-- New notifications, a column each, and their count; all of them or, when the shard has too few numbers left, none.
+-- Inserters wait for each other at the row of the numbers. Primary key, notifications_by_event.
+WITH numbered AS (
+    UPDATE notification_numbers SET last = last + $7 WHERE last + $7 <= leased RETURNING last - $7 AS before
+)
 INSERT INTO notifications (id, user_id, event_id, kind, task_id, message, created_at)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[])
-ON CONFLICT (user_id, event_id) DO NOTHING RETURNING id
+SELECT numbered.before + g.place, g.user_id, g.event_id, g.kind, g.task_id, g.message, g.created_at
+FROM numbered, unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+    WITH ORDINALITY AS g (user_id, event_id, kind, task_id, message, created_at, place)
+ON CONFLICT (user_id, event_id) DO NOTHING RETURNING id, user_id, event_id
+
+-- name: lease
+-- Gives the shard the numbers from $1 to $2, unless it has later ones. Primary key.
+UPDATE notification_numbers SET last = $1 - 1, leased = $2 WHERE leased < $1
 
 -- name: get
 -- One notification of one user. Primary key.
