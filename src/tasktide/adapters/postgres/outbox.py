@@ -36,7 +36,10 @@ class PostgresOutbox:
         self.name = name
         self._stack: contextlib.AsyncExitStack | None = None
         self._connection: Any = None
+        # Whether there may be more than the last look gave.
         self._woken = asyncio.Event()
+        # Rows that the log has: the next look removes them.
+        self._gone: list[int] = []
 
     async def take(self, limit: int, wait_s: float) -> Outgoing | None:
         """See the port."""
@@ -48,17 +51,20 @@ class PostgresOutbox:
 
     async def done(self, outgoing: Outgoing) -> None:
         """See the port."""
-        with translated():
-            await self._connection.execute(SQL["done"], outgoing.token)
+        self._gone = outgoing.token
+        if not self._woken.is_set():  # else the next look follows at once
+            await self._forget()
 
     async def release(self) -> None:
         """See the port."""
         stack, self._stack = self._stack, None
         connection, self._connection = self._connection, None
+        gone, self._gone = self._gone, []
         if stack is None:
             return
         try:
             await connection.remove_listener("outbox", self._wake)
+            await connection.execute(SQL["done"], gone)
             await connection.execute(SQL["release"])
         except Exception:  # noqa: BLE001 - whatever it is, whoever uses the connection next must not hold our lock
             _end(connection)
@@ -69,14 +75,11 @@ class PostgresOutbox:
         if self._connection is None and not await self._hold():
             await asyncio.sleep(wait_s)
             return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._woken.wait()
         self._woken.clear()
-        found = await self._read(limit)
-        if found is None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._woken.wait()
-            found = await self._read(limit)
-        return found
+        return await self._read(limit)
 
     async def _hold(self) -> bool:
         stack = contextlib.AsyncExitStack()
@@ -95,15 +98,24 @@ class PostgresOutbox:
                 await stack.aclose()
             raise
         self._stack, self._connection = stack, connection
+        self._woken.set()
         return True
 
     async def _read(self, limit: int) -> Outgoing | None:
         with translated():
-            rows = await self._connection.fetch(SQL["take"], limit)
+            rows = await self._connection.fetch(SQL["take"], limit, self._gone)
+        self._gone = []
         if not rows:
             return None
         records = [Record(topic, key, value) for _, body in rows for topic, key, value in _unpack(body)]
+        if len(rows) >= limit or len(records) >= limit:
+            self._woken.set()
         return Outgoing([row[0] for row in rows], records)
+
+    async def _forget(self) -> None:
+        with translated():
+            await self._connection.execute(SQL["done"], self._gone)
+        self._gone = []
 
     def _wake(self, *_: Any) -> None:
         self._woken.set()

@@ -1,8 +1,11 @@
 -- name: take
--- The oldest rows, until they hold so many records. Primary key.
+-- The oldest rows, until they hold so many records; without those that the log has, which are removed. Primary key.
+WITH gone AS (
+    DELETE FROM outbox WHERE id = ANY($2::bigint[])
+)
 SELECT id, body FROM (
     SELECT id, body, sum(records) OVER (ORDER BY id) - records AS before
-    FROM (SELECT * FROM outbox ORDER BY id LIMIT $1) AS oldest
+    FROM (SELECT * FROM outbox WHERE id <> ALL($2::bigint[]) ORDER BY id LIMIT $1) AS oldest
 ) AS counted WHERE before < $1 ORDER BY id
 
 -- name: done
