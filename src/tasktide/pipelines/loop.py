@@ -45,11 +45,14 @@ class Pipeline(Consumer):
         self._handle = handle
         self._batch = batch or self.reader.most
         self._rest_s = rest_s
+        # The last position that was handled and nobody has begun to commit.
+        self._handled: int | None = None
 
     async def work(self) -> None:
         """Batches until asked to stop; the batch under way is finished first.
 
-        A batch is committed while the next one is handled, so that the two can share a transaction.
+        What was handled is committed while the next batches are, so that the two can share a transaction, and the
+        log decides how often it commits.
         """
         committing: asyncio.Task[None] | None = None
         try:
@@ -60,9 +63,11 @@ class Pipeline(Consumer):
                 began = time.perf_counter()
                 await self._handle_or_split([(record, event) for record, event in found if event is not None])
                 self.metrics.handled(self.name, len(found), time.perf_counter() - began)
-                if committing is not None:
-                    await committing
-                committing = asyncio.create_task(self._commit(found[-1][0].position))
+                self._handled = found[-1][0].position
+                if committing is None or committing.done():
+                    if committing is not None:
+                        committing.result()
+                    committing = asyncio.create_task(self._commit())
                 await self._gather(len(found))
         finally:
             if committing is not None:
@@ -76,8 +81,11 @@ class Pipeline(Consumer):
         elif linger_s * LINGER_RATE <= count < LINGER_TO:
             await self.pause(linger_s)
 
-    async def _commit(self, position: int) -> None:
-        await self.keep_trying(lambda: self.reader.commit(position))
+    async def _commit(self) -> None:
+        """Commit until nothing that was handled is left to commit."""
+        while self._handled is not None:
+            position, self._handled = self._handled, None
+            await self.keep_trying(lambda: self.reader.commit(position))  # noqa: B023 - awaited within the turn
 
     async def _handle_or_split(self, some: Sequence[tuple[Stored, Any]]) -> None:
         """Handle the batch; when it is refused, its halves, down to the one record that is at fault."""

@@ -26,6 +26,9 @@ LOOK_S = 0.02
 # A batch costs a look, a commit and statements on every shard: single submits 2,900/s with 15 ms, 3,680/s with 40 ms.
 LINGER_S = 0.04
 MOST = 2_000
+# A commit is a record of its own for the broker, and reading waits for it: one for a few records is put off so long,
+# one for as many as are worth it is not.
+COMMIT_EVERY_S, WORTH_IT = 0.05, 100
 # How long the broker is asked how far a group is.
 ASK_S = 1.0
 # The group has moved on without us: what we wanted to commit is read again by somebody, which is harmless.
@@ -65,6 +68,7 @@ class KafkaReader:
         # Records that were fetched and not given out: the next read begins with them.
         self._kept: list[Message] = []
         self._commits: deque[tuple[dict[int, int], Future[None]]] = deque()
+        self._commit_at = 0.0
         self._read_at = time.monotonic()
         self._keeper: asyncio.Task[None] | None = None
         self._is_paused = False
@@ -118,9 +122,15 @@ class KafkaReader:
         try:
             done_there: Future[None] = Future()
             self._commits.append((offsets, done_there))
+            waiting = asyncio.wrap_future(done_there)
+            if len(done) >= WORTH_IT:
+                self._commit_at = 0.0
+            elif (rest_s := self._commit_at - time.monotonic()) > 0:
+                # A hand-over of partitions, or the end, may come first and makes it.
+                await asyncio.wait([waiting], timeout=rest_s)
             # If a read is under way, it does it between two looks; else there is nothing to wait for.
             self._thread.submit(self._serve_commits)
-            await asyncio.wrap_future(done_there)
+            await waiting
         except BaseException:
             self._delivered.extendleft(reversed(done))  # to be committed again
             raise
@@ -164,7 +174,7 @@ class KafkaReader:
             messages: list[Message] = []
             messages, self._kept = self._kept, messages
             while not messages and not self._is_closed:
-                self._serve_commits()
+                self._serve_commits(self._commit_at)
                 left_s = deadline - time.monotonic()
                 # Asked for many at once, it would wait the whole time for the last of them.
                 messages = self._consumer.consume(1, max(0.0, min(LOOK_S, left_s)))
@@ -189,11 +199,12 @@ class KafkaReader:
             self._logger.warning("reading", topic=self._topic, problem=problem.str())
         return good
 
-    def _serve_commits(self) -> None:
-        while self._commits:
+    def _serve_commits(self, not_before: float = 0.0) -> None:
+        while self._commits and time.monotonic() >= not_before:
             offsets, done = self._commits.popleft()
             if not done.set_running_or_notify_cancel():
                 continue  # whoever wanted it has gone
+            self._commit_at = time.monotonic() + COMMIT_EVERY_S
             try:
                 self._commit(offsets)
             except Exception as error:  # noqa: BLE001 - whoever waits for it is told
