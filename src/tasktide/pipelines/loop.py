@@ -80,6 +80,8 @@ class Pipeline(Consumer):
             await self.pause(self._rest_s)
         elif linger_s * LINGER_RATE <= count < LINGER_TO:
             await self.pause(linger_s)
+        elif self.reader.rest_s and count < LINGER_TO:
+            await self.pause(self.reader.rest_s)
 
     async def _commit(self) -> None:
         """Commit until nothing that was handled is left to commit."""

@@ -72,6 +72,8 @@ class Reader(Protocol):
 
     # What a batch costs beside its records makes it worth waiting so long for a larger one, when there is much to do.
     linger_s: float
+    # Behind a batch that is too small for that, the next is not asked for so long: fewer batches, at the same latency.
+    rest_s: float
     # How many records a batch holds at most, for the same reason.
     most: int
 

@@ -138,7 +138,7 @@ class Group:
 class SqliteReader:
     """`ports.log.Reader`, of all records or of a lane's share: from memory near the end, from the file when behind."""
 
-    linger_s, most = LINGER_S, MOST
+    linger_s, rest_s, most = LINGER_S, 0.0, MOST
 
     def __init__(self, group: Group, share: Share, passed: Callable[[], None]) -> None:
         self.share = share
