@@ -98,5 +98,8 @@ async def test_a_line_that_is_cut_without_a_word_is_noticed(url: str, monkeypatc
 
 
 async def test_a_database_that_is_away_is_unavailable() -> None:
-    with pytest.raises(Unavailable, match="cannot serve this now"):
+    with pytest.raises(Unavailable, match="cannot serve this now") as away:
         await Presence("postgresql://127.0.0.1:9/none", alone=True).hold()
+    # Who runs the platform is told where nobody answers; who uses it is not.
+    assert "127.0.0.1" in away.value.whole
+    assert "127.0.0.1" not in away.value.detail

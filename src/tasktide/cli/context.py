@@ -62,7 +62,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     except Invalid as wrong:
         fail("; ".join(f"{one.field} {one.message}" for one in wrong.errors) or wrong.detail)
     except TasktideError as error:
-        fail(error.detail)
+        fail(error.whole)
 
 
 def on_engines(chosen: Settings, work: Callable[[Ports], Awaitable[T]], *, makes: bool = False) -> T:

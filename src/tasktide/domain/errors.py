@@ -26,6 +26,11 @@ class TasktideError(Exception):
         if code is not None:
             self.code = code
 
+    @property
+    def whole(self) -> str:
+        """For operators: what callers are told, and what is not for them."""
+        return self.detail
+
 
 class NotFound(TasktideError):
     """There is no such thing, or none that this caller may know of."""
@@ -92,10 +97,21 @@ class Unavailable(TasktideError):
 
     code = "unavailable"
 
-    def __init__(self, engine: str, detail: str, retry_after_s: int = 1) -> None:
+    def __init__(self, engine: str, detail: str, retry_after_s: int = 1, *, said: str = "") -> None:
         super().__init__(detail)
         self.engine = engine
         self.retry_after_s = retry_after_s
+        self._said = said
+
+    @classmethod
+    def since(cls, engine: str, detail: str, reason: Exception) -> "Unavailable":
+        """As an engine's client tells it: its words may hold addresses and names, so callers do not get them."""
+        return cls(engine, detail, said=str(reason) or type(reason).__name__)
+
+    @property
+    def whole(self) -> str:
+        """See above; what the engine or its client said."""
+        return f"{self.detail} ({self._said})" if self._said else self.detail
 
 
 def invalid(field: str, message: str) -> Invalid:

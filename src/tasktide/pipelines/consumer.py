@@ -72,7 +72,7 @@ class Consumer(Service):
                     if not is_waiting:
                         is_waiting = True
                         self._wait_for(1)
-                        self.logger.warning("stalled", engine=away.engine, detail=away.detail)
+                        self.logger.warning("stalled", engine=away.engine, detail=away.whole)
                     await self.pause(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
                     attempt += 1
         finally:

@@ -39,7 +39,7 @@ class Relay(Service):
                     attempt = 0
                 except Unavailable as away:
                     if not self.stalled:
-                        self._logger.warning("stalled", engine=away.engine, detail=away.detail)
+                        self._logger.warning("stalled", engine=away.engine, detail=away.whole)
                     self._stall(is_stalled=True)
                     await self.pause(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
                     attempt += 1

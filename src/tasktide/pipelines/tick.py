@@ -44,7 +44,7 @@ class Ticker(Service):
         except Unavailable as away:
             self.stalled = True
             if not was_stalled:
-                self._logger.warning("stalled", engine=away.engine, detail=away.detail)
+                self._logger.warning("stalled", engine=away.engine, detail=away.whole)
             done = 0
         except Exception:
             self._logger.exception("tick failed")

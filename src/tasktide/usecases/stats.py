@@ -71,7 +71,7 @@ class _Recent:
         except TimeoutError:
             error = f"no answer within {PING_S:g} s"
         except TasktideError as failed:
-            error = failed.detail
+            error = failed.whole
         latency_ms = round((self._clock.monotonic() - began) * 1000, 3)
         return EngineHealth("ok" if error is None else "unavailable", latency_ms, error)
 

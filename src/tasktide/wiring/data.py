@@ -27,7 +27,7 @@ async def migrate_data(settings: Settings) -> list[int]:
     except postgres.SchemaTooNew as newer:
         raise CannotStart(f"{newer}: install that version.") from None
     except Unavailable as away:
-        raise CannotStart(f"DATABASE_URL and DB_SHARD_URLS: {away.detail}") from None
+        raise CannotStart(f"DATABASE_URL and DB_SHARD_URLS: {away.whole}") from None
 
 
 class Evidence(NamedTuple):
@@ -78,7 +78,7 @@ async def ask_engines(settings: Settings) -> dict[str, str | None]:
             except TimeoutError:
                 found[variable] = f"no answer within {ASK_S:g} s"
             except Unavailable as away:
-                found[variable] = away.detail
+                found[variable] = away.whole
     return found
 
 

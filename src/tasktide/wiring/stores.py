@@ -84,9 +84,9 @@ async def patiently(what: str, call: Callable[[], Awaitable[None]]) -> None:
             await call()
         except Unavailable as away:
             if time.monotonic() > deadline:
-                raise CannotStart(f"{what}: {away.detail}") from None
+                raise CannotStart(f"{what}: {away.whole}") from None
             if not told:
-                structlog.get_logger("tasktide").warning("waiting", engine=away.engine, detail=away.detail)
+                structlog.get_logger("tasktide").warning("waiting", engine=away.engine, detail=away.whole)
                 told = True
             await asyncio.sleep(LOOK_S)
         else:

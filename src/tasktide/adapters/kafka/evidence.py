@@ -54,7 +54,7 @@ class KafkaEvidence:
                     left[one.partition] -= 1
                 yield page
         except KafkaException as error:
-            raise Unavailable(ENGINE, f"The log cannot be read: {error}.") from error
+            raise Unavailable.since(ENGINE, "The log cannot be read.", error) from error
         finally:
             await asyncio.to_thread(consumer.close)
 

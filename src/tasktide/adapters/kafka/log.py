@@ -73,7 +73,7 @@ class KafkaLog:
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                     continue
-                raise Unavailable(ENGINE, f"The topics cannot be made: {error.args[0].str()}.") from error
+                raise Unavailable.since(ENGINE, "The topics cannot be made.", error) from error
         for topic in READERS:
             await self._led(topic)
 
@@ -194,7 +194,7 @@ class KafkaLog:
                 except Unavailable as away:
                     found.failure = away
                 except Exception as error:  # noqa: BLE001 - whatever it is, those who ask must not wait for ever
-                    found.failure = Unavailable(ENGINE, f"The log cannot say: {error}.")
+                    found.failure = Unavailable.since(ENGINE, "The log cannot say.", error)
                 found.known.set()
                 await asyncio.sleep(REFRESH_S)
         finally:
@@ -233,14 +233,14 @@ class KafkaLog:
         try:
             found = self._admin.list_offsets(wanted, request_timeout=ASK_S)
         except KafkaException as error:
-            raise Unavailable(ENGINE, f"The log cannot say: {error.args[0]}.") from error
+            raise Unavailable.since(ENGINE, "The log cannot say.", error) from error
         return {one.partition: (await self._tried(_asked(future))).offset for one, future in found.items()}
 
     async def _tried(self, call: Awaitable[T]) -> T:
         try:
             return await call
         except KafkaException as error:
-            raise Unavailable(ENGINE, f"The log cannot say: {error.args[0]}.") from error
+            raise Unavailable.since(ENGINE, "The log cannot say.", error) from error
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], within_s: float) -> T:

@@ -48,8 +48,8 @@ class Positions:
         try:
             found = self._consumer.committed([TopicPartition(self._topic, n) for n in partitions], timeout_s)
         except (KafkaException, RuntimeError) as error:
-            raise Unavailable(ENGINE, f"The log cannot say: {error}.") from error
+            raise Unavailable.since(ENGINE, "The log cannot say.", error) from error
         failed = next((one.error for one in found if one.error is not None), None)
         if failed is not None:
-            raise Unavailable(ENGINE, f"The log cannot say: {failed.str()}.")
+            raise Unavailable(ENGINE, "The log cannot say.", said=failed.str())
         return {one.partition: one.offset for one in found if one.offset >= 0}

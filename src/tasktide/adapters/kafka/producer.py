@@ -64,7 +64,7 @@ class Appender:
                 topic = self._prefix + record.topic
                 produce(topic, record.value, record.key.encode(), on_delivery=delivered)
         except (BufferError, KafkaException) as error:
-            raise Unavailable(ENGINE, f"The log cannot take more at present: {error}.") from error
+            raise Unavailable.since(ENGINE, "The log cannot take more at present.", error) from error
         return future  # the client reports every record within its delivery timeout, whatever the broker does
 
     async def close(self) -> None:
@@ -136,4 +136,4 @@ def _settle(ended: Sequence[_Append]) -> None:
         if one.error is None:
             one.future.set_result(None)
         else:
-            one.future.set_exception(Unavailable(ENGINE, f"The log did not take it: {one.error.str()}."))
+            one.future.set_exception(Unavailable(ENGINE, "The log did not take it.", said=one.error.str()))

@@ -187,7 +187,7 @@ class KafkaReader:
                 messages = messages + self._consumer.consume(limit - len(messages), 0)
                 self._kept = []
         except (KafkaException, RuntimeError) as error:
-            raise Unavailable(ENGINE, f"The log cannot be read: {error}.") from error
+            raise Unavailable.since(ENGINE, "The log cannot be read.", error) from error
         # A look may begin with handing partitions over: what an earlier one gave of them is another member's now.
         messages = [one for one in messages if one.error() is not None or one.partition() in self._owned]
         problems = [problem for message in messages if (problem := message.error()) is not None]
@@ -230,7 +230,7 @@ class KafkaReader:
         if failed.code() in _OVERTAKEN:
             self._logger.info("a commit came too late", topic=self._topic, reason=failed.str())
             return
-        raise Unavailable(ENGINE, f"The log does not take commits: {failed.str()}.")
+        raise Unavailable(ENGINE, "The log does not take commits.", said=failed.str())
 
     def _learn_committed(self) -> None:
         """How far the group is on partitions that others have read before us."""

@@ -177,7 +177,7 @@ def translated() -> Any:
     except _AWAY as error:
         if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
             raise  # the client's own word for an argument that does not fit its column
-        raise Unavailable(ENGINE, f"The store cannot serve this now: {str(error) or type(error).__name__}.") from error
+        raise Unavailable.since(ENGINE, "The store cannot serve this now.", error) from error
 
 
 def _rows(tag: str) -> int:

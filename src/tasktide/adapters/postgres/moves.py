@@ -93,4 +93,4 @@ class Moves:
             async with self._room:
                 await self.move(source, task_id)
         except Unavailable as away:
-            self._logger.warning("a move is put off", task_id=task_id, detail=away.detail)
+            self._logger.warning("a move is put off", task_id=task_id, detail=away.whole)

@@ -66,7 +66,7 @@ class Shards:
                 return await call(replica)
             except Unavailable as away:
                 self._rests_until[shard] = time.monotonic() + REST_S
-                structlog.get_logger("postgres").warning("a replica is away", shard=shard, detail=away.detail)
+                structlog.get_logger("postgres").warning("a replica is away", shard=shard, detail=away.whole)
         return await call(self.databases[shard])
 
 
@@ -96,7 +96,7 @@ async def _replicas(given: Sequence[Database], index: Mapping[str, int]) -> dict
         try:
             name = await replica.value(SQL["name"])
         except Unavailable as away:
-            structlog.get_logger("postgres").warning("a replica is away and not used", detail=away.detail)
+            structlog.get_logger("postgres").warning("a replica is away and not used", detail=away.whole)
             continue
         except UndefinedTableError:
             name = None

@@ -218,7 +218,7 @@ class RabbitJobs:
         try:
             yield
         except _FAILURES as error:
-            raise Unavailable(ENGINE, f"RabbitMQ is away: {str(error) or type(error).__name__}.") from error
+            raise Unavailable.since(ENGINE, "RabbitMQ is away.", error) from error
 
 
 def _named(message: AbstractIncomingMessage) -> Delivery | None:
@@ -234,4 +234,4 @@ async def ask(url: str) -> None:
         connection = await aio_pika.connect(url, timeout=CONNECT_S)
         await connection.close()
     except _FAILURES as error:
-        raise Unavailable(ENGINE, f"RabbitMQ is away: {str(error) or type(error).__name__}.") from error
+        raise Unavailable.since(ENGINE, "RabbitMQ is away.", error) from error

@@ -84,7 +84,7 @@ class Client:
             return await call()
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until = time.monotonic() + AWAY_S
-            raise Unavailable(ENGINE, f"Redis is away: {str(error) or type(error).__name__}.") from error
+            raise Unavailable.since(ENGINE, "Redis is away.", error) from error
 
 
 class Coalesced(Generic[T, R]):

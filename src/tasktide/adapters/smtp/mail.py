@@ -60,7 +60,7 @@ class SmtpMailer:
             except aiosmtplib.SMTPResponseException as refused:
                 raise _failure(refused) from refused
             except (aiosmtplib.SMTPConnectError, aiosmtplib.SMTPServerDisconnected, OSError, TimeoutError) as away:
-                raise Unavailable(ENGINE, f"The mail server is away: {str(away) or type(away).__name__}.") from away
+                raise Unavailable.since(ENGINE, "The mail server is away.", away) from away
 
     async def ping(self) -> None:
         """Return when the server answers; Unavailable when it does not."""
@@ -68,7 +68,7 @@ class SmtpMailer:
             async with self._client() as client:
                 await client.noop()
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as away:
-            raise Unavailable(ENGINE, f"The mail server is away: {str(away) or type(away).__name__}.") from away
+            raise Unavailable.since(ENGINE, "The mail server is away.", away) from away
 
     def _client(self) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
