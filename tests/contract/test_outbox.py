@@ -96,6 +96,18 @@ async def test_a_successor_is_given_what_was_not_done_and_nothing_else(database:
     await first.release()
 
 
+async def test_what_the_log_did_not_take_is_given_again_at_once(database: Database) -> None:
+    outbox = PostgresOutbox(database, "shard")
+    await say(database, "a")
+    first = await outbox.take(10, 1)
+    assert first is not None
+    async with asyncio.timeout(10):
+        assert await outbox.take(10, 60) == first
+    await outbox.done(first)
+    await outbox.release()
+    assert await left(database) == 0
+
+
 async def test_a_row_whose_word_was_lost_is_found_all_the_same(database: Database) -> None:
     outbox = PostgresOutbox(database, "shard")
     assert await drain(outbox) == []

@@ -68,6 +68,8 @@ class Pipeline(Consumer):
                     if committing is not None:
                         committing.result()
                     committing = asyncio.create_task(self._commit())
+                if self.stalled:
+                    await committing  # while the log takes no commits, what a crash would repeat must not grow
                 await self._gather(len(found))
         finally:
             if committing is not None:

@@ -38,6 +38,8 @@ class PostgresOutbox:
         self._connection: Any = None
         # Whether there may be more than the last look gave.
         self._woken = asyncio.Event()
+        # Whether what the last look gave is not done: it is there to be given again, and nobody says so.
+        self._is_given = False
         # Rows that the log has: the next look removes them.
         self._gone: list[int] = []
 
@@ -51,6 +53,7 @@ class PostgresOutbox:
 
     async def done(self, outgoing: Outgoing) -> None:
         """See the port."""
+        self._is_given = False
         self._gone = outgoing.token
         if not self._woken.is_set():  # else the next look follows at once
             await self._forget()
@@ -75,9 +78,10 @@ class PostgresOutbox:
         if self._connection is None and not await self._hold():
             await asyncio.sleep(wait_s)
             return None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._woken.wait()
+        if not self._is_given:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
         self._woken.clear()
         return await self._read(limit)
 
@@ -105,6 +109,7 @@ class PostgresOutbox:
         with translated():
             rows = await self._connection.fetch(SQL["take"], limit, self._gone)
         self._gone = []
+        self._is_given = bool(rows)
         if not rows:
             return None
         records = [Record(topic, key, value) for _, body in rows for topic, key, value in _unpack(body)]
