@@ -65,6 +65,42 @@ async def test_everything_is_handled_and_committed(engine: Engine, case: Case) -
     await run_until_done(engine, case, case.build(engine), NUMBERS)
 
 
+async def test_a_log_that_takes_no_commits_holds_its_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handled: list[Any] = []
+    may_commit = asyncio.Event()
+
+    async def handle(some: Sequence[Any]) -> None:
+        handled.extend(some)
+
+    async with open_engine("sqlite-file", tmp_path) as engine:
+        [ingest] = [one for one in CASES if one.name == "ingest"]
+        await feed(engine, ingest, NUMBERS)
+        pipeline = loop(engine, "ingest", ingest.topic, handle, batch=1)
+        commit = pipeline.reader.commit
+
+        async def refused_at_first(position: int) -> None:
+            if not may_commit.is_set():
+                raise Unavailable("log", "It takes no commits.")
+            await commit(position)
+
+        monkeypatch.setattr(pipeline.reader, "commit", refused_at_first)
+        task = pipeline.start()
+
+        async def is_held() -> bool:
+            return len(handled) > 0 and pipeline.stalled
+
+        async def is_done() -> bool:
+            return len(handled) == len(NUMBERS) and await engine.log.backlog(ingest.topic, "ingest") == 0
+
+        await until(is_held)
+        await asyncio.sleep(0.1)
+        assert len(handled) <= 3, "a crash would repeat all that it ran ahead"
+        may_commit.set()
+        await until(is_done)
+        await pipeline.stop()
+        assert task.done()
+
+
 async def test_what_comes_later_is_handled_too(engine: Engine, case: Case) -> None:
     pipeline = case.build(engine)
     task = pipeline.start()
