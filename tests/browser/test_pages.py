@@ -421,8 +421,9 @@ def test_what_was_begun_is_there_again_and_what_is_refused_is_said(open_page: Op
     page.keyboard.press("c")
     expect(page.get_by_label("Title")).to_have_value("")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
     page.keyboard.press("ArrowDown")  # nothing has the focus: the first card takes it
-    assert page.evaluate("document.activeElement.matches('[data-card]')")
+    expect(page.locator("[data-card]:focus")).to_have_count(1)
 
     page.goto(f"{ann.address}/app/tasks/{task}")
     expect(page).to_have_title(re.compile("Named by its title · Tasktide$"))
@@ -536,7 +537,7 @@ def test_a_reader_stays_where_they_are_when_tasks_come(open_page: Open, ann: Per
     page.keyboard.press("?")  # a box that has the focus is no text that is typed
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.type") == "checkbox"
+    expect(page.locator("[data-row] input:focus")).to_have_count(1)
 
 
 def test_a_card_that_was_deleted_while_it_was_lifted_is_gone(open_page: Open, ann: Person) -> None:
