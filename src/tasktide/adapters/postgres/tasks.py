@@ -154,9 +154,8 @@ class PostgresTasks:
                 self._moves.begin(here, task_id)
         gone = [change for change in changes if change.after is None]
         if gone:
-            versions = zip(*((change.task_id, change.expected_version) for change in gone), strict=True)
-            said = _columns([_said(change) for change in gone], 3)
-            rows = await database.write(SQL["delete"], *versions, self._clock.now(), *said)
+            columns = _columns([(change.task_id, change.expected_version, *_said(change)) for change in gone], 4)
+            rows = await database.write(SQL["delete"], *columns, self._clock.now())
             applied += [TaskId(row[0]) for row in rows]
         return applied
 
@@ -205,11 +204,12 @@ def _commitment(states: Sequence[tuple[Change, Task]], leaving: Collection[TaskI
             change.remind_at is UNSET, None if change.remind_at is UNSET else change.remind_at,
             _json(task).decode(), _words(task),
             None if change.event is None else history_item(change.event).decode(), task.id in leaving, ran_ms(change),
+            *_said(change),
         )
         for change, task in states
     ]  # fmt: skip
     links = [column for field in _LINKS for column in _relinked(states, field)]
-    return [*_columns(rows, 18), *links, *_columns([_said(change) for change, _ in states], 3)]
+    return [*_columns(rows, 20), *links]
 
 
 def _relinked(states: Sequence[tuple[Change, Task]], field: str) -> list[Sequence[Any]]:
@@ -224,9 +224,10 @@ def _relinked(states: Sequence[tuple[Change, Task]], field: str) -> list[Sequenc
     return [*_columns(gone, 2), *_columns(come, 2)]
 
 
-def _said(change: Change) -> tuple[TaskId, int, bytes]:
+def _said(change: Change) -> tuple[int, bytes]:
+    """How many records a change brings, and these."""
     records = (*(told(change.event) if change.event is not None else ()), *change.records)
-    return change.task_id, len(records), packed(records)
+    return len(records), packed(records)
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:

@@ -32,53 +32,49 @@ SELECT pg_notify('outbox', '')
 
 -- name: commit
 -- Next states of tasks that still have the expected version, a column each, with their events, links and records.
--- Rows are locked in the order of their ids, so that two batches never wait for each other.
-WITH given AS (
-    SELECT * FROM unnest(
+-- Rows are locked in the order of their ids, so that two batches never wait for each other. What is locked carries all
+-- that is written: the planner takes it for one row, and to join it with what was given would compare all with all.
+WITH locked AS MATERIALIZED (
+    SELECT g.* FROM unnest(
         $1::bigint[], $2::int[], $3::int[], $4::text[], $5::int[], $6::bigint[], $7::text[], $8::text[], $9::text[],
         $10::boolean[], $11::text[], $12::boolean[], $13::text[], $14::text[], $15::text[], $16::text[], $17::boolean[],
-        $18::bigint[]
-    ) AS g (id, expected, version, status, priority, performer_id, handler, due_key, updated_at,
-            keep_wake, wake_at, keep_remind, remind_at, doc, words, event, leaves, ran_ms)
-), locked AS MATERIALIZED (
-    SELECT t.id FROM tasks AS t JOIN given AS g ON g.id = t.id AND g.expected = t.version
+        $18::bigint[], $19::int[], $20::bytea[]
+    ) WITH ORDINALITY AS g (id, expected, version, status, priority, performer_id, handler, due_key, updated_at,
+                            keep_wake, wake_at, keep_remind, remind_at, doc, words, event, leaves,
+                            ran_ms, records, body, place)
+    JOIN tasks AS t ON t.id = g.id AND t.version = g.expected
     WHERE t.moving < 2 ORDER BY t.id FOR UPDATE OF t
 ), moved_on AS (
     UPDATE tasks AS t SET
-        version = g.version, status = g.status, priority = g.priority, performer_id = g.performer_id,
-        handler = g.handler, due_key = g.due_key, updated_at = g.updated_at,
-        wake_at = CASE WHEN g.keep_wake THEN t.wake_at ELSE g.wake_at END,
-        remind_at = CASE WHEN g.keep_remind THEN t.remind_at ELSE g.remind_at END,
-        doc = g.doc, words = g.words, moving = CASE WHEN g.leaves THEN 1 ELSE 0 END
-    FROM given AS g WHERE t.id = g.id AND t.id IN (SELECT id FROM locked)
+        version = l.version, status = l.status, priority = l.priority, performer_id = l.performer_id,
+        handler = l.handler, due_key = l.due_key, updated_at = l.updated_at,
+        wake_at = CASE WHEN l.keep_wake THEN t.wake_at ELSE l.wake_at END,
+        remind_at = CASE WHEN l.keep_remind THEN t.remind_at ELSE l.remind_at END,
+        doc = l.doc, words = l.words, moving = CASE WHEN l.leaves THEN 1 ELSE 0 END
+    FROM locked AS l WHERE t.id = l.id
 ), told AS (
     INSERT INTO task_history (task_id, version, event)
-    SELECT g.id, g.version, g.event FROM given AS g JOIN locked AS l ON l.id = g.id WHERE g.event IS NOT NULL
-    ON CONFLICT DO NOTHING
+    SELECT id, version, event FROM locked WHERE event IS NOT NULL ON CONFLICT DO NOTHING
 ), unwatched AS (
-    DELETE FROM task_observers AS o USING unnest($19::bigint[], $20::bigint[]) AS n (user_id, task_id)
+    DELETE FROM task_observers AS o USING unnest($21::bigint[], $22::bigint[]) AS n (user_id, task_id)
     WHERE o.user_id = n.user_id AND o.task_id = n.task_id AND o.task_id IN (SELECT id FROM locked)
 ), watched AS (
     INSERT INTO task_observers (user_id, task_id)
-    SELECT n.user_id, n.task_id FROM unnest($21::bigint[], $22::bigint[]) AS n (user_id, task_id)
+    SELECT n.user_id, n.task_id FROM unnest($23::bigint[], $24::bigint[]) AS n (user_id, task_id)
     JOIN locked AS l ON l.id = n.task_id ON CONFLICT DO NOTHING
 ), unlabelled AS (
-    DELETE FROM task_labels AS o USING unnest($23::text[], $24::bigint[]) AS n (label, task_id)
+    DELETE FROM task_labels AS o USING unnest($25::text[], $26::bigint[]) AS n (label, task_id)
     WHERE o.label = n.label AND o.task_id = n.task_id AND o.task_id IN (SELECT id FROM locked)
 ), labelled AS (
     INSERT INTO task_labels (label, task_id)
-    SELECT n.label, n.task_id FROM unnest($25::text[], $26::bigint[]) AS n (label, task_id)
+    SELECT n.label, n.task_id FROM unnest($27::text[], $28::bigint[]) AS n (label, task_id)
     JOIN locked AS l ON l.id = n.task_id ON CONFLICT DO NOTHING
 ), added AS (
     UPDATE task_totals AS t SET done = t.done + s.done, processing_ms = t.processing_ms + s.ran_ms
-    FROM (
-        SELECT count(*) AS done, sum(g.ran_ms) AS ran_ms FROM given AS g JOIN locked AS l ON l.id = g.id
-        WHERE g.ran_ms IS NOT NULL
-    ) AS s WHERE t.stripe = pg_backend_pid() % 16 AND s.done > 0
+    FROM (SELECT count(*) AS done, sum(ran_ms) AS ran_ms FROM locked WHERE ran_ms IS NOT NULL) AS s
+    WHERE t.stripe = pg_backend_pid() % 16 AND s.done > 0
 ), said AS (
-    INSERT INTO outbox (records, body)
-    SELECT r.records, r.body FROM unnest($27::bigint[], $28::int[], $29::bytea[]) WITH ORDINALITY AS r (task_id, records, body, n)
-    JOIN locked AS l ON l.id = r.task_id WHERE r.records > 0 ORDER BY r.n RETURNING id
+    INSERT INTO outbox (records, body) SELECT records, body FROM locked WHERE records > 0 ORDER BY place RETURNING id
 ), rung AS (
     SELECT pg_notify('outbox', '') FROM (SELECT 1 FROM said LIMIT 1) AS any_said
 )
@@ -86,20 +82,19 @@ SELECT id, (SELECT count(*) FROM rung) FROM locked
 
 -- name: delete
 -- Removes tasks that still have the expected version, with all that hangs on them, and says so.
-WITH given AS (SELECT * FROM unnest($1::bigint[], $2::int[]) AS g (id, expected)
-), locked AS MATERIALIZED (
-    SELECT t.id FROM tasks AS t JOIN given AS g ON g.id = t.id AND g.expected = t.version
+WITH locked AS MATERIALIZED (
+    SELECT g.* FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bytea[])
+        WITH ORDINALITY AS g (id, expected, records, body, place)
+    JOIN tasks AS t ON t.id = g.id AND t.version = g.expected
     WHERE t.moving < 2 ORDER BY t.id FOR UPDATE OF t
 ), gone AS (DELETE FROM tasks WHERE id IN (SELECT id FROM locked)
 ), unwatched AS (DELETE FROM task_observers WHERE task_id IN (SELECT id FROM locked)
 ), unlabelled AS (DELETE FROM task_labels WHERE task_id IN (SELECT id FROM locked)
 ), untold AS (DELETE FROM task_history WHERE task_id IN (SELECT id FROM locked)
 ), buried AS (
-    INSERT INTO task_tombstones (id, deleted_at) SELECT id, $3 FROM locked ON CONFLICT DO NOTHING
+    INSERT INTO task_tombstones (id, deleted_at) SELECT id, $5 FROM locked ON CONFLICT DO NOTHING
 ), said AS (
-    INSERT INTO outbox (records, body)
-    SELECT r.records, r.body FROM unnest($4::bigint[], $5::int[], $6::bytea[]) WITH ORDINALITY AS r (task_id, records, body, n)
-    JOIN locked AS l ON l.id = r.task_id WHERE r.records > 0 ORDER BY r.n RETURNING id
+    INSERT INTO outbox (records, body) SELECT records, body FROM locked WHERE records > 0 ORDER BY place RETURNING id
 ), rung AS (
     SELECT pg_notify('outbox', '') FROM (SELECT 1 FROM said LIMIT 1) AS any_said
 )
