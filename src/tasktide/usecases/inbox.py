@@ -20,6 +20,8 @@ from tasktide.ports.users import PreferenceStore
 _encode = msgspec.json.Encoder().encode
 _decode_preferences = msgspec.json.Decoder(Preferences).decode
 _DEFAULT = default_preferences()
+# For so many it costs more to ask who listens than to tell them all.
+FEW = 64
 
 
 class Inbox:
@@ -57,7 +59,8 @@ class Inbox:
 
     async def _tell(self, stored: Sequence[Notification]) -> None:
         channels = {user_id: f"user:{user_id}" for user_id in {one.user_id for one in stored}}
-        listening = await self._push.listening(channels.values())
+        everybody = frozenset(channels.values())
+        listening = everybody if len(stored) <= FEW else await self._push.listening(everybody)
         messages = [
             Message(channel, _encode(one), one.id) for one in stored if (channel := channels[one.user_id]) in listening
         ]
