@@ -40,8 +40,13 @@ def browser() -> Iterator[Browser]:
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("browser")
     with Program(folder / "data", PORT=str(free_port()), SHUTDOWN_GRACE="2") as running:
-        running.person("admin")
         yield running
+
+
+@pytest.fixture(autouse=True, scope="module")
+def admin(program: Program) -> Person:
+    """Whoever comes first."""
+    return program.person("admin")
 
 
 @pytest.fixture

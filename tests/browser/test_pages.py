@@ -177,6 +177,26 @@ def test_the_inbox_counts_what_is_unread(open_page: Open, program: Program, ann:
     eventually(lambda: bob.http.get("/notifications").json()["unread_count"] == 0)
 
 
+def test_reading_the_inbox_by_keyboard_goes_on_where_it_was(open_page: Open, ann: Person, bob: Person) -> None:
+    for number in range(3):
+        ann.submit(title=f"to read {number}", performer_id=bob.id)
+    page = open_page(bob, "/app/inbox")
+    expect(page.get_by_role("status", name="3 unread")).to_be_visible()
+    page.get_by_role("button", name="Mark as read").first.focus()
+    for left in (2, 1):
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Mark as read")).to_have_count(left)
+        expect(page.get_by_role("button", name="Mark as read").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All read")).to_be_visible()
+    page.get_by_role("button", name="All", exact=True).click()
+    bob.http.post("/notifications/read-all")
+    ann.submit(title="one more", performer_id=bob.id)
+    page.get_by_role("button", name="Mark as read").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="one more")).to_be_focused()
+
+
 def test_failed_jobs_are_retried_together(open_page: Open, ann: Person) -> None:
     jobs = [ann.submit(title=f"broken {n}", handler="fail", payload={}, max_attempts=1)["id"] for n in range(3)]
     for job in jobs:
@@ -201,6 +221,31 @@ def test_the_server_is_killed_and_started_anew(open_page: Open, program: Program
     expect(card(page, "While nobody heard")).to_be_visible()
     ann.submit(title="And heard again")
     expect(card(page, "And heard again")).to_be_visible(timeout=2_000)
+
+
+def test_what_could_not_be_loaded_is_there_when_the_server_is_back(
+    open_page: Open, program: Program, ann: Person
+) -> None:
+    page = open_page(ann)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.wait_for_timeout(700)  # all pages are here, as they are soon after the first one
+    program.kill()
+    expect(page.get_by_text("The connection is lost.")).to_be_visible()
+    page.get_by_role("link", name="Settings").click()
+    expect(page.get_by_text("This could not be loaded")).to_be_visible(timeout=20_000)
+    program.start()
+    expect(page.get_by_text("This could not be loaded")).to_be_hidden(timeout=20_000)
+    expect(page.get_by_role("region", name="Notifications").get_by_role("checkbox").first).to_be_visible()
+
+
+def test_an_admin_who_is_one_no_more_sees_it_when_they_come_back(open_page: Open, admin: Person, ann: Person) -> None:
+    admin.http.patch(f"/users/{ann.id}", json={"role": "admin"})
+    page = open_page(ann)
+    expect(page.get_by_role("link", name="Admin")).to_be_visible()
+    admin.http.patch(f"/users/{ann.id}", json={"role": "member"})
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.get_by_role("link", name="Admin")).to_be_hidden()
+    expect(page.get_by_role("link", name="Board")).to_be_visible()
 
 
 def test_everything_by_keyboard_alone(open_page: Open, ann: Person) -> None:
@@ -443,6 +488,32 @@ def test_what_was_begun_is_there_again_and_what_is_refused_is_said(open_page: Op
     title.press("Enter")
     expect(page.get_by_text("A task needs a title; it keeps the one it had.", exact=True)).to_be_visible()
     expect(title).to_have_value("Named by its title")
+
+
+def test_what_was_begun_outlives_its_window(open_page: Open, ann: Person) -> None:
+    task = ann.submit(title="as it was")["id"]
+    page = open_page(ann)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.keyboard.press("c")
+    page.get_by_label("Title").fill("half of an idea")
+    page.reload()
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    page.keyboard.press("c")
+    expect(page.get_by_label("Title")).to_have_value("half of an idea")
+    page.keyboard.press("Escape")
+    page.goto(f"{ann.address}/app/tasks/{task}")
+    page.get_by_label("Title").fill("as it should be")
+    other = page.context.new_page()
+    with page.expect_event("close"):
+        page.close(run_before_unload=True)
+    other.goto(f"{ann.address}/app/board")
+    other.get_by_text("Live", exact=True).wait_for()
+    other.keyboard.press("c")
+    expect(other.get_by_label("Title")).to_have_value("half of an idea")
+    other.keyboard.press("Escape")
+    other.goto(f"{ann.address}/app/tasks/{task}")
+    expect(other.get_by_label("Title")).to_have_value("as it should be")
+    eventually(lambda: ann.task(task)["title"] == "as it should be")
 
 
 def test_all_of_the_inbox_has_an_address(open_page: Open, ann: Person) -> None:

@@ -4,21 +4,14 @@ import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { request } from './api'
 import { applyEvent, explain, useMe, usePeople } from './data'
 import { CREATE } from './documents'
+import { unsent } from './drafts'
 import type { NewTaskInput } from './gql/graphql'
 import { toast } from './toasts'
 import { Button, Modal } from './ui/basics'
 import { PersonSelect } from './ui/fields'
 
-interface Kept {
-  texts: Record<string, string>
-  isJob: boolean
-  performer: string | null
-}
-
 const BLANK: Record<string, string> = { priority: '0', handler: 'reverse', payload: '"Hello world!"' }
 
-// What somebody has begun to write down and closed: it is there when they come back.
-const kept = new Map<string, Kept>()
 // The same key for the same input until it has worked: a lost answer makes no second task.
 let tried = { said: '', key: '' }
 
@@ -26,7 +19,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
   const people = usePeople()
   const me = useMe().data
   const navigate = useNavigate()
-  const begun = kept.get(me?.id ?? '')
+  const begun = unsent.get(me?.id ?? '')
   const texts = begun?.texts ?? {}
   const [isJob, setIsJob] = useState(begun?.isJob ?? location.pathname.startsWith('/app/jobs'))
   const [performer, setPerformer] = useState<string | null>(begun?.performer ?? null)
@@ -45,8 +38,8 @@ export default function Create({ onClose }: { onClose: () => void }) {
     const { performer } = state.current
     const isBegun = performer || Object.entries(texts).some(([name, text]) => text !== (BLANK[name] ?? ''))
     // What is not shown at present, a job's payload, is not forgotten either.
-    if (isBegun) kept.set(me.id, { texts: { ...kept.get(me.id)?.texts, ...texts }, ...state.current })
-    else kept.delete(me.id)
+    if (isBegun) unsent.set(me.id, { texts: { ...unsent.get(me.id)?.texts, ...texts }, ...state.current })
+    else unsent.delete(me.id)
   }
   useEffect(keep, [isJob, performer])
   const isThere = useRef(true)
@@ -91,8 +84,8 @@ export default function Create({ onClose }: { onClose: () => void }) {
     const said = JSON.stringify([me?.id, input])
     if (tried.said !== said) tried = { said, key: newKey() }
     // On its way: whoever opens the dialog meanwhile begins another one.
-    const sent = kept.get(me?.id ?? '')
-    kept.delete(me?.id ?? '')
+    const sent = unsent.get(me?.id ?? '')
+    unsent.delete(me?.id ?? '')
     try {
       const { createTask: task } = await request(CREATE, { input, key: tried.key })
       tried = { said: '', key: '' }
@@ -102,7 +95,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
       onClose()
       if (isJob) void navigate({ to: '/tasks/$id', params: { id: task.id } })
     } catch (error) {
-      if (me && sent && !kept.has(me.id)) kept.set(me.id, sent)
+      if (me && sent && !unsent.has(me.id)) unsent.set(me.id, sent)
       if (!isThere.current)
         toast(`“${input.title ?? input.handler}” was not created: ${explain(error)}`, 'bad')
       setProblem(explain(error))

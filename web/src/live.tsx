@@ -41,6 +41,7 @@ export function useLive(): Connection {
         setState('live')
         if (wasAway) {
           void recheckMe()
+          void client.refetchQueries({ predicate: ({ state }) => state.status === 'error' })
           toast('Connected again, and up to date.', 'good')
         }
         wasAway = false
@@ -98,8 +99,12 @@ export function useLive(): Connection {
 
     void keep(tasks)
     void keep(notices)
+    // Somebody may have made them an admin, or not one any more.
+    const back = () => void recheckMe()
+    addEventListener('focus', back)
     return () => {
       isOver = true
+      removeEventListener('focus', back)
       current = null
       closeSocket(socket)
     }
@@ -118,8 +123,7 @@ async function recheckMe(): Promise<void> {
     (answer) => answer.me ?? null,
     () => known,
   )
-  if (now?.id === known?.id) return
-  forget()
+  if (now?.id !== known?.id) forget()
   client.setQueryData(['me'], now)
 }
 

@@ -5,7 +5,7 @@ import { lazy, Suspense, useEffect, useState } from 'react'
 import { ApiError, request, SIGNED_OUT } from './api'
 import { explain, forget, useInbox, useMe, useMyself, usePeople } from './data'
 import { SIGN_OUT } from './documents'
-import { forgetDrafts } from './drafts'
+import { drafts, unsent } from './drafts'
 import { useLive } from './live'
 import { preloadPages } from './pages'
 import { SignIn } from './pages/sign-in'
@@ -212,7 +212,8 @@ export async function signOut(): Promise<void> {
       return
     }
   }
-  forgetDrafts()
+  drafts.clear()
+  unsent.clear()
   forget()
 }
 

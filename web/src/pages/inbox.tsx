@@ -50,6 +50,15 @@ export function Inbox() {
     void settle(request(READ, { id: notice.id }))
   }
 
+  function readHere(notice: Notice, row: HTMLElement | null): void {
+    // Its button goes, and among the unread ones its row: the keyboard goes on where the next one is.
+    const next = isAll ? row : (row?.nextElementSibling ?? row?.previousElementSibling)
+    const there = next?.querySelector<HTMLElement>(isAll ? 'button' : 'button:last-of-type')
+    read(notice)
+    const goOn = there ?? document.getElementById('page')
+    goOn?.focus()
+  }
+
   function open(notice: Notice): void {
     read(notice)
     if (notice.taskId && notice.kind !== 'DELETED')
@@ -131,7 +140,7 @@ export function Inbox() {
                     icon="check"
                     label="Mark as read"
                     className="mr-2"
-                    onClick={() => read(notice)}
+                    onClick={(event) => readHere(notice, event.currentTarget.closest('li'))}
                   />
                 )}
               </li>

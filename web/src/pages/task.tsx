@@ -16,7 +16,7 @@ import {
   useTask,
 } from '../data'
 import { HISTORY } from '../documents'
-import { type Began, draftKey, draftOf, keepDraft } from '../drafts'
+import { type Began, draftKey, drafts } from '../drafts'
 import type { HistoryQuery, TaskInput, TaskStatus } from '../gql/graphql'
 import { useViewers } from '../live'
 import { isOpen, listed, merged, STATUS_NAMES } from '../tasks'
@@ -68,7 +68,7 @@ const MOST_TRIES = 5
 /** What was written for a task that is gone: it is nowhere else. */
 function Unsaved({ id }: { id: string }) {
   const me = useMyself()
-  const texts = TEXTS.map((name) => draftOf(draftKey(me.id, id, name))?.text).filter(Boolean)
+  const texts = TEXTS.map((name) => drafts.get(draftKey(me.id, id, name))?.text).filter(Boolean)
   if (!texts.length) return null
   return (
     <div className="mt-4 text-left">
@@ -160,7 +160,7 @@ function Details({ task }: { task: FullTask }) {
       if (is === 'refused') setConflicts((others) => ({ ...others, [name]: mine }))
       if (is !== 'saved') return
     }
-    keepDraft(draftKey(me.id, task.id, name), null)
+    drafts.delete(draftKey(me.id, task.id, name))
   }
 
   async function remove(): Promise<void> {

@@ -80,7 +80,7 @@ export function Avatar({ person, size = 22 }: { person: Person | undefined; size
         width: size,
         height: size,
         fontSize: size * 0.42,
-        background: `hsl(${hue} 45% 38%)`,
+        background: `hsl(${hue} 45% 33%)`,
       }}
       className="inline-flex shrink-0 select-none items-center justify-center rounded-full font-semibold text-white"
     >

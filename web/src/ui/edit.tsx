@@ -1,7 +1,7 @@
 // Fields of a task that are edited where they stand.
 import { type InputHTMLAttributes, useEffect, useRef, useState } from 'react'
 import { useMyself } from '../data'
-import { type Began, type Draft, draftKey, draftOf, keepDraft } from '../drafts'
+import { type Began, type Draft, draftKey, drafts } from '../drafts'
 import { toast } from '../toasts'
 import { join } from './basics'
 
@@ -33,7 +33,7 @@ export function InPlace({
   save: (text: string, began: Began) => Promise<Saved>
 }) {
   const key = draftKey(useMyself().id, id, name)
-  const [draft, setDraft] = useState<Draft | null>(() => draftOf(key))
+  const [draft, setDraft] = useState<Draft | null>(() => drafts.get(key) ?? null)
   // What answers and goodbyes see, which come long after the render that asked for them.
   const latest = useRef(draft)
   const saving = useRef(save)
@@ -48,7 +48,8 @@ export function InPlace({
 
   function put(next: Draft | null): void {
     latest.current = next
-    keepDraft(key, next)
+    if (next) drafts.set(key, next)
+    else drafts.delete(key)
     setDraft(next)
   }
 
