@@ -1,9 +1,12 @@
-// BullMQ on Redis: `node main.mjs worker`, or `node main.mjs <seconds>` to submit. It counts what is done by itself.
+// BullMQ on Redis: `node main.mjs worker`, or `node main.mjs <seconds> [jobs a call]` to submit. It counts what is done
+// by itself.
 import { Queue, QueueEvents, Worker } from 'bullmq'
 
 const url = new URL(process.env.REDIS_URL)
 const connection = { host: url.hostname, port: Number(url.port), db: Number(url.pathname.slice(1) || 0), maxRetriesPerRequest: null }
-const PRODUCERS = 64
+const BATCH = Number(process.argv[3] ?? 1)
+const PRODUCERS = BATCH > 1 ? 8 : 64
+const JOB = { name: 'reverse', data: 'Hello world!', opts: { attempts: 3 } }
 
 if (process.argv[2] === 'worker') {
   const work = async ({ data }) => `${[...data].reverse().join('')} (len=${data.length})`
@@ -25,8 +28,9 @@ if (process.argv[2] === 'worker') {
   let accepted = 0
   const submit = async () => {
     while (Date.now() < until) {
-      await queue.add('reverse', 'Hello world!', { attempts: 3 })
-      accepted += 1
+      if (BATCH > 1) await queue.addBulk(Array(BATCH).fill(JOB))
+      else await queue.add(JOB.name, JOB.data, JOB.opts)
+      accepted += BATCH
     }
   }
   await Promise.all(Array.from({ length: PRODUCERS }, submit))
