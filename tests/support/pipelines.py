@@ -25,7 +25,7 @@ from tasktide.domain.tasks import Status
 from tasktide.pipelines.consumer import Consumer
 from tasktide.pipelines.loop import Handle, Pipeline
 from tasktide.pipelines.process import Worker
-from tasktide.ports.log import Record
+from tasktide.ports.log import Record, Stored
 from tasktide.ports.mail import Mailer
 from tasktide.ports.push import Push, Subscription
 from tasktide.usecases.delivery import DeliveryDesk
@@ -37,6 +37,7 @@ from tasktide.usecases.processing import Processing
 
 # Records behind which the inbox may be.
 BACKLOG_LIMIT = 100
+READ_ON_S = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +155,11 @@ async def _announced(engine: Engine) -> list[int]:
 
 async def _planned(engine: Engine) -> list[int]:
     topic = events.NOTIFICATION_EVENTS
-    found = await engine.log.reader(topic, "test").read(10_000, 0)
+    reader = engine.log.reader(topic, "test")
+    found: list[Stored] = []
+    # What is committed may come a moment later to who reads along; behind a wait in vain the engine itself is asked.
+    while some := await reader.read(10_000, READ_ON_S):
+        found += some
     # At least once is what the log gives; the event id is what makes it once.
     ids = {events.decode(topic, record.value).data.event_id for record in found}
     return sorted(int(event_id.split(".")[0]) for event_id in ids)
