@@ -2,9 +2,9 @@
 import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { request } from './api'
-import { applyEvent, explain, useMe, usePeople } from './data'
+import { applyEvent, explain, useMyself, usePeople } from './data'
 import { CREATE } from './documents'
-import { unsent } from './drafts'
+import { sending, unsent } from './drafts'
 import type { NewTaskInput } from './gql/graphql'
 import { toast } from './toasts'
 import { Button, Modal } from './ui/basics'
@@ -12,14 +12,11 @@ import { PersonSelect } from './ui/fields'
 
 const BLANK: Record<string, string> = { priority: '0', handler: 'reverse', payload: '"Hello world!"' }
 
-// The same key for the same input until it has worked: a lost answer makes no second task.
-let tried = { said: '', key: '' }
-
 export default function Create({ onClose }: { onClose: () => void }) {
   const people = usePeople()
-  const me = useMe().data
+  const me = useMyself()
   const navigate = useNavigate()
-  const begun = unsent.get(me?.id ?? '')
+  const begun = unsent.get(me.id)
   const texts = begun?.texts ?? {}
   const [isJob, setIsJob] = useState(begun?.isJob ?? location.pathname.startsWith('/app/jobs'))
   const [performer, setPerformer] = useState<string | null>(begun?.performer ?? null)
@@ -31,7 +28,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
   const state = useRef({ isJob, performer })
   state.current = { isJob, performer }
   function keep(): void {
-    if (!me || !form.current) return
+    if (!form.current) return
     const texts = Object.fromEntries(
       [...new FormData(form.current)].map(([name, value]) => [name, String(value)]),
     )
@@ -39,7 +36,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
     const isBegun = performer || Object.entries(texts).some(([name, text]) => text !== (BLANK[name] ?? ''))
     // What is not shown at present, a job's payload, is not forgotten either.
     if (isBegun) unsent.set(me.id, { texts: { ...unsent.get(me.id)?.texts, ...texts }, ...state.current })
-    else unsent.delete(me.id)
+    else unsent.take(me.id)
   }
   useEffect(keep, [isJob, performer])
   const isThere = useRef(true)
@@ -81,21 +78,17 @@ export default function Create({ onClose }: { onClose: () => void }) {
       }
     }
     setIsBusy(true)
-    const said = JSON.stringify([me?.id, input])
-    if (tried.said !== said) tried = { said, key: newKey() }
-    // On its way: whoever opens the dialog meanwhile begins another one.
-    const sent = unsent.get(me?.id ?? '')
-    unsent.delete(me?.id ?? '')
+    const { key, worked, failed } = sending(me.id, JSON.stringify(input))
     try {
-      const { createTask: task } = await request(CREATE, { input, key: tried.key })
-      tried = { said: '', key: '' }
+      const { createTask: task } = await request(CREATE, { input, key })
+      worked()
       applyEvent({ type: 'task.created', task, changes: [] })
       toast(`“${task.title}” was created.`, 'good')
       if (!isThere.current) return
       onClose()
       if (isJob) void navigate({ to: '/tasks/$id', params: { id: task.id } })
     } catch (error) {
-      if (me && sent && !unsent.has(me.id)) unsent.set(me.id, sent)
+      failed()
       if (!isThere.current)
         toast(`“${input.title ?? input.handler}” was not created: ${explain(error)}`, 'bad')
       setProblem(explain(error))
@@ -128,7 +121,7 @@ export default function Create({ onClose }: { onClose: () => void }) {
           <div className="flex flex-col gap-1 text-sm">
             <span className="flex justify-between text-muted">
               <label htmlFor="create-performer">Performer</label>
-              {me && performer !== me.id && (
+              {performer !== me.id && (
                 <button type="button" className="text-xs text-accent" onClick={() => setPerformer(me.id)}>
                   Me
                 </button>
@@ -197,8 +190,6 @@ export default function Create({ onClose }: { onClose: () => void }) {
     </Modal>
   )
 }
-
-const newKey = () => crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
 
 /** Refuses whole numbers that a browser would change silently. */
 function exact(_name: string, value: unknown): unknown {

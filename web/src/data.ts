@@ -104,6 +104,9 @@ export function useMyself(): Person {
   return lastKnown!
 }
 
+/** Whether it is still them who is signed in. */
+export const isHere = (id: string) => client.getQueryData<Person | null>(['me'])?.id === id
+
 /** Nobody is signed in any more: forget what was theirs. */
 export function forget(): void {
   client.setQueryData(['me'], null)

@@ -1,31 +1,16 @@
-// What somebody has begun to write and not sent yet. It outlives a reload of the window, and its end.
+// What somebody has begun to write and not sent yet. It outlives the page that it was typed on, and a reload of the window.
 
-interface Storages {
-  /** The window's own: what is there after a reload. */
-  session: Storage
-  /** What closed windows left behind, for the next one that opens. */
-  left: Storage
-}
-
-/** Texts by key, of one kind. Windows that are open at the same time do not see each other's. */
+/** Texts by key, of one kind, of this window. */
 export class Kept<T> {
   readonly #name: string
-  readonly #storages: Storages
+  readonly #storage: () => Storage
   readonly #texts: Map<string, T>
 
-  constructor(name: string, storages: Storages = { session: sessionStorage, left: localStorage }) {
+  /** `storage` may throw, where nothing may be stored: then they are kept for as long as the window is not loaded anew. */
+  constructor(name: string, storage: () => Storage = () => sessionStorage) {
     this.#name = name
-    this.#storages = storages
-    const left = this.#read('left')
-    this.#texts = new Map([...left, ...this.#read('session')])
-    if (left.length) {
-      this.#write('left', [])
-      this.#write('session', [...this.#texts])
-    }
-    // A window that goes away may come back, or not: nobody says which.
-    addEventListener('pagehide', () => this.#leave())
-    // It has come back as it was, from the browser's memory.
-    addEventListener('pageshow', (event) => event.persisted && this.#write('left', []))
+    this.#storage = storage
+    this.#texts = new Map(this.#stored())
   }
 
   get(key: string): T | undefined {
@@ -36,40 +21,42 @@ export class Kept<T> {
     return this.#texts.has(key)
   }
 
-  set(key: string, text: T): void {
-    this.#texts.set(key, text)
-    this.#write('session', [...this.#texts])
+  keys(): string[] {
+    return [...this.#texts.keys()]
   }
 
-  delete(key: string): void {
-    if (this.#texts.delete(key)) this.#write('session', [...this.#texts])
+  set(key: string, text: T): void {
+    this.#texts.set(key, text)
+    this.#store()
+  }
+
+  /** What was there, which is there no more. */
+  take(key: string): T | undefined {
+    const text = this.#texts.get(key)
+    if (this.#texts.delete(key)) this.#store()
+    return text
   }
 
   /** Whoever signs out leaves nothing behind. */
   clear(): void {
     this.#texts.clear()
-    this.#write('session', [])
-    this.#write('left', [])
+    this.#store()
   }
 
-  #leave(): void {
-    if (this.#texts.size) this.#write('left', [...new Map([...this.#read('left'), ...this.#texts])])
-  }
-
-  #read(where: keyof Storages): [string, T][] {
+  #stored(): [string, T][] {
     try {
-      return JSON.parse(this.#storages[where].getItem(this.#name) ?? '[]')
+      const stored: unknown = JSON.parse(this.#storage().getItem(this.#name) ?? '[]')
+      return Array.isArray(stored) ? stored.filter((one) => Array.isArray(one) && one.length === 2) : []
     } catch {
       return []
     }
   }
 
-  #write(where: keyof Storages, texts: [string, T][]): void {
+  #store(): void {
     try {
-      if (texts.length) this.#storages[where].setItem(this.#name, JSON.stringify(texts))
-      else this.#storages[where].removeItem(this.#name)
+      this.#storage().setItem(this.#name, JSON.stringify([...this.#texts]))
     } catch {
-      // No room, or not allowed: they are kept for as long as the window is not loaded anew.
+      // No room, or not allowed.
     }
   }
 }

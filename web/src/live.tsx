@@ -119,12 +119,11 @@ function refreshAll(): void {
 /** Is it still the same person, and signed in? Another window may have changed that. */
 async function recheckMe(): Promise<void> {
   const known = client.getQueryData<{ id: string } | null>(['me'])
-  const now = await request(ME).then(
-    (answer) => answer.me ?? null,
-    () => known,
-  )
-  if (now?.id !== known?.id) forget()
-  client.setQueryData(['me'], now)
+  const answer = await request(ME).catch(() => null)
+  // Somebody may have signed out, or in, while it was asked.
+  if (!answer || client.getQueryData(['me']) !== known) return
+  if (answer.me?.id !== known?.id) forget()
+  client.setQueryData(['me'], answer.me ?? null)
 }
 
 /** Who else looks at a task; while this is called, the others see us. */

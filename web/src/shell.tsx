@@ -5,7 +5,7 @@ import { lazy, Suspense, useEffect, useState } from 'react'
 import { ApiError, request, SIGNED_OUT } from './api'
 import { explain, forget, useInbox, useMe, useMyself, usePeople } from './data'
 import { SIGN_OUT } from './documents'
-import { drafts, unsent } from './drafts'
+import { forgetTexts } from './drafts'
 import { useLive } from './live'
 import { preloadPages } from './pages'
 import { SignIn } from './pages/sign-in'
@@ -42,7 +42,8 @@ export function Shell() {
   if (me.isPending) return null
   if (me.isError && me.data === undefined) return <Failed error={me.error} again={() => me.refetch()} />
   if (!me.data) return <SignIn />
-  return <Frame />
+  // Another person is another page: with subscriptions of their own.
+  return <Frame key={me.data.id} />
 }
 
 const ARROWS = new Set(['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight'])
@@ -212,8 +213,7 @@ export async function signOut(): Promise<void> {
       return
     }
   }
-  drafts.clear()
-  unsent.clear()
+  forgetTexts()
   forget()
 }
 

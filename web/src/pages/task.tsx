@@ -160,7 +160,7 @@ function Details({ task }: { task: FullTask }) {
       if (is === 'refused') setConflicts((others) => ({ ...others, [name]: mine }))
       if (is !== 'saved') return
     }
-    drafts.delete(draftKey(me.id, task.id, name))
+    drafts.take(draftKey(me.id, task.id, name))
   }
 
   async function remove(): Promise<void> {

@@ -1,6 +1,6 @@
 // Fields of a task that are edited where they stand.
 import { type InputHTMLAttributes, useEffect, useRef, useState } from 'react'
-import { useMyself } from '../data'
+import { isHere, useMyself } from '../data'
 import { type Began, type Draft, draftKey, drafts } from '../drafts'
 import { toast } from '../toasts'
 import { join } from './basics'
@@ -32,7 +32,8 @@ export function InPlace({
   className?: string
   save: (text: string, began: Began) => Promise<Saved>
 }) {
-  const key = draftKey(useMyself().id, id, name)
+  const me = useMyself()
+  const key = draftKey(me.id, id, name)
   const [draft, setDraft] = useState<Draft | null>(() => drafts.get(key) ?? null)
   // What answers and goodbyes see, which come long after the render that asked for them.
   const latest = useRef(draft)
@@ -49,13 +50,14 @@ export function InPlace({
   function put(next: Draft | null): void {
     latest.current = next
     if (next) drafts.set(key, next)
-    else drafts.delete(key)
+    else drafts.take(key)
     setDraft(next)
   }
 
   async function settle(): Promise<void> {
     const now = latest.current
-    if (!now) return
+    // It would be saved in the name of whoever has signed in since.
+    if (!now || !isHere(me.id)) return
     const text = now.text.trim()
     if (text === now.value.trim()) return put(null)
     const saved = await saving.current(text, now)
