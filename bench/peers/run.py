@@ -139,7 +139,7 @@ def peer(name: str, engines: Mapping[str, str], seconds: float, *options: str) -
         raise RuntimeError(f"{name}:\n{done.stderr[-2_000:]}")
     report: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     if report["done"] < report["accepted"]:
-        print(f"{name}: {report['done']} of {report['accepted']} were done", file=sys.stderr)
+        raise RuntimeError(f"{name}: {report['done']} of {report['accepted']} were done")
     return report
 
 

@@ -14,7 +14,8 @@ if (process.argv[2] === 'worker') {
   await worker.waitUntilReady()
   console.log('ready')
 } else {
-  const queue = new Queue('peers', { connection })
+  // What is done is counted from the events, which are kept for the last 10,000 by default: a burst is more.
+  const queue = new Queue('peers', { connection, streams: { events: { maxLen: 1_000_000 } } })
   const events = new QueueEvents('peers', { connection })
   await Promise.all([queue.waitUntilReady(), events.waitUntilReady()])
   let done = 0
