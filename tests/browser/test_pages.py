@@ -279,6 +279,12 @@ def test_everything_by_keyboard_alone(open_page: Open, ann: Person) -> None:
     keys.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     keys.press("Escape")
+    for close in ("Escape", "Control+k"):
+        row.focus()
+        keys.press("Control+k")
+        expect(page.get_by_placeholder("Find a task")).to_be_focused()
+        keys.press(close)
+        expect(row).to_be_focused()
     keys.press("Control+k")
     expect(page.get_by_placeholder("Find a task")).to_be_focused()
     keys.type("Settings")
@@ -617,6 +623,49 @@ def test_a_reader_stays_where_they_are_when_tasks_come(open_page: Open, ann: Per
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("[data-row] input:focus")).to_have_count(1)
+
+
+@pytest.mark.parametrize("count", [6, 60])
+def test_no_task_comes_between_a_pointer_and_what_it_aims_at(open_page: Open, ann: Person, count: int) -> None:
+    label = f"aim{time.time_ns()}"
+
+    def submit(*titles: str) -> None:
+        ann.http.post("/tasks/batch", json=[{"title": title, "labels": [label]} for title in titles])
+
+    submit(*(f"row {n}" for n in range(count)))
+    page = open_page(ann, f"/app/list?label={label}")
+    expect(page.get_by_text(f"{count} tasks", exact=True)).to_be_visible()
+    row = page.locator("[data-row='2']")
+    title = row.inner_text()
+    box = row.bounding_box()
+    assert box
+    for n in range(3):
+        page.mouse.move(box["x"] + 300 + n, box["y"] + 20)
+        submit(f"late {n}")
+        expect(page.get_by_text(f"{count + n + 1} tasks", exact=True)).to_be_visible()
+        page.mouse.move(box["x"] + 320 + n, box["y"] + 20)
+        under = f"document.elementFromPoint({box['x'] + 320}, {box['y'] + 20}).closest('[data-row]').innerText"
+        assert page.evaluate(under) == title
+    # The pointer rests: what has come is shown.
+    expect(page.get_by_role("link").filter(has_text="late 2")).to_be_in_viewport()
+    expect(page.locator("[data-row='0']")).to_contain_text("late 2")
+    submit("late 3")
+    expect(page.get_by_role("link").filter(has_text="late 3")).to_be_in_viewport()
+
+
+def test_an_emptied_field_says_what_it_means(open_page: Open, ann: Person) -> None:
+    task = ann.submit(title="Emptied", priority=4, due_at="2027-01-02T10:00:00Z")["id"]
+    page = open_page(ann, f"/app/tasks/{task}")
+    due = page.get_by_label("Due", exact=True)
+    due.fill("")
+    due.press("Enter")
+    expect(page.get_by_role("button", name="No due date")).to_have_count(0)
+    eventually(lambda: ann.task(task).get("due_at") is None)
+    priority = page.get_by_label("Priority", exact=True)
+    priority.fill("")
+    priority.press("Enter")
+    expect(page.get_by_text(re.compile("^Please fill (out|in) this field"))).to_be_visible()
+    expect(priority).to_have_value("4")
 
 
 def test_a_card_that_was_deleted_while_it_was_lifted_is_gone(open_page: Open, ann: Person) -> None:

@@ -2,19 +2,20 @@
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { Command } from 'cmdk'
-import { useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { request } from './api'
 import { explain, useMe } from './data'
 import { TASKS } from './documents'
 import { PLACES, signOut } from './shell'
 import { toggleTheme } from './theme'
-import { StatusIcon, useSettled } from './ui/basics'
+import { StatusIcon, useFocusBack, useSettled } from './ui/basics'
 import { Icon } from './ui/icons'
 
 const ITEM =
   'flex h-9 cursor-pointer items-center gap-2.5 rounded-md px-2 text-sm data-[selected=true]:bg-hover [&>svg]:text-muted'
 
 export default function Palette({ onClose, onCreate }: { onClose: () => void; onCreate: () => void }) {
+  const focusBack = useRef(useFocusBack()).current
   const [text, setText] = useState('')
   const wanted = useSettled(text.trim(), 150)
   const navigate = useNavigate()
@@ -28,6 +29,14 @@ export default function Palette({ onClose, onCreate }: { onClose: () => void; on
     staleTime: 0,
     placeholderData: (previous) => previous,
   })
+
+  useEffect(
+    () => () => {
+      // The dialog lets go of the focus a moment after it is gone; what was chosen in it may have taken it.
+      setTimeout(() => document.activeElement === document.body && focusBack())
+    },
+    [focusBack],
+  )
 
   function run(action: () => void): void {
     onClose()

@@ -272,9 +272,10 @@ function Details({ task }: { task: FullTask }) {
               type="number"
               min={0}
               max={9}
+              required
               value={String(task.priority)}
               disabled={isLocked}
-              save={async (text) => !text || change({ priority: Number(text) })}
+              save={(text) => change({ priority: Number(text) })}
             />
           </Labelled>
           <Labelled name="Due" id="task-due">
@@ -285,7 +286,7 @@ function Details({ task }: { task: FullTask }) {
                 max="9999-12-31T23:59"
                 value={task.dueAt ? local(task.dueAt) : ''}
                 disabled={isLocked}
-                save={async (text) => !text || change({ dueAt: new Date(text).toISOString() })}
+                save={(text) => change({ dueAt: text ? new Date(text).toISOString() : null })}
               />
               {task.dueAt && !isLocked && (
                 <IconButton icon="close" label="No due date" onClick={() => void change({ dueAt: null })} />

@@ -277,9 +277,16 @@ export function Modal({ open, ...rest }: Modal & { open: boolean }) {
   return open ? <Opened {...rest} /> : null
 }
 
-function Opened({ title, onClose, children, wide, keepsText }: Modal) {
-  // What had the focus gets it back; asked for before anything in the dialog can take it.
+/** Gives the focus back to what had it before a dialog: asked for before anything in that can take it. */
+export function useFocusBack(): () => void {
   const [before] = useState(() => document.activeElement)
+  return () => {
+    if (before instanceof HTMLElement && before.isConnected) before.focus()
+  }
+}
+
+function Opened({ title, onClose, children, wide, keepsText }: Modal) {
+  const focusBack = useFocusBack()
   return (
     <Dialog.Root open onOpenChange={(now) => !now && onClose()}>
       <Dialog.Portal>
@@ -288,7 +295,7 @@ function Opened({ title, onClose, children, wide, keepsText }: Modal) {
           aria-describedby={undefined}
           onCloseAutoFocus={(event) => {
             event.preventDefault()
-            if (before instanceof HTMLElement && before.isConnected) before.focus()
+            focusBack()
           }}
           onInteractOutside={(event) => keepsText && event.preventDefault()}
           className={join(

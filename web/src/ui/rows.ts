@@ -3,6 +3,7 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { useEffect, useLayoutEffect, useMemo, useRef } from 'react'
 import { rowsOf, useTasks } from '../data'
 import type { Listing } from '../tasks'
+import { useHold } from './hold'
 
 interface Shape {
   /** Tasks a page, and how many before the end the next one is asked for. */
@@ -28,17 +29,20 @@ export function useRows(listing: Listing, { page, ahead, height, gap, overscan }
   })
   const items = virtual.getVirtualItems()
 
+  const holding = useHold(frame)
   // What comes in above must not move what somebody reads: the first row in sight stays where it is.
   const seen = useRef({ listing, rows, id: '', start: 0 })
   useLayoutEffect(() => {
     const top = frame.current?.scrollTop ?? 0
     const before = seen.current
-    if (top > 0 && before.id && before.rows !== rows && before.listing === listing) {
+    const isHeld = holding.isToHold(top)
+    if ((top > 0 || isHeld) && before.id && before.rows !== rows && before.listing === listing) {
       const at = rows.findIndex((row) => row.id === before.id)
       const moved = at < 0 ? 0 : (virtual.measurementsCache[at]?.start ?? before.start) - before.start
       if (moved) {
         seen.current = { listing, rows, id: before.id, start: before.start + moved }
-        frame.current!.scrollTop = top + moved
+        if (isHeld) holding.hold(frame.current!, top + moved)
+        else frame.current!.scrollTop = top + moved
         return
       }
     }
