@@ -20,6 +20,7 @@ from support.pipelines import ECHO, processing, worker
 from support.waiting import until
 from tasktide.domain import events, tasks
 from tasktide.domain.errors import Unavailable
+from tasktide.domain.events import Work
 from tasktide.domain.handlers import Context, Handler
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.tasks import WORKER_DIED, Status, Task
@@ -30,7 +31,7 @@ from tasktide.ports import tasks as store
 from tasktide.ports.log import Record, Stored
 from tasktide.ports.push import Message
 from tasktide.ports.tasks import Change
-from tasktide.usecases.processing import Attempt, Outcome
+from tasktide.usecases.processing import Attempt, Outcome, Processing
 
 
 def handlers(**functions: Callable[..., Any]) -> dict[str, Handler]:
@@ -230,6 +231,42 @@ async def test_cancelling_stops_a_running_handler(engine: Engine) -> None:
         await engine.tasks.commit([Change(task_id=before.id, expected_version=2, after=after, event=event)])
         await engine.push.publish([Message("jobs:cancelled", b"1")])
         await stopped.wait()
+    assert (await current(engine, 1)).status is Status.CANCELLED
+
+
+async def test_a_cancellation_that_comes_with_the_claim_stops_the_handler_and_keeps_no_place(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    second = asyncio.Event()
+
+    async def alone(payload: int, _context: Context) -> None:
+        ran.append(payload)
+        if payload == 2:
+            second.set()
+        await asyncio.Event().wait()
+
+    made = {"alone": Handler(name="alone", run=alone, timeout_s=60, concurrency=1)}
+    claim = Processing.claim
+
+    async def slow_claim(processing: Processing, works: Sequence[Work]) -> list[Attempt]:
+        attempts = await claim(processing, works)
+        if any(work.task_id == 1 for work in works):
+            cancelled = tasks.cancel(await current(engine, 1), make.NOW)
+            event = events.changed(attempts[0].task, cancelled, "user:1")
+            change = Change(task_id=cancelled.id, expected_version=2, after=cancelled, event=event)
+            await engine.tasks.commit([change])
+            await engine.push.publish([Message("jobs:cancelled", b"1")])
+            for _ in range(50):  # turns of the loop: heard before the claim is over
+                await asyncio.sleep(0)
+        return attempts
+
+    monkeypatch.setattr(Processing, "claim", slow_claim)
+    async with running(engine, made), asyncio.timeout(20):
+        await submit(engine, make.task(1, handler="alone", payload=Raw(b"1")))
+        await submit(engine, make.task(2, handler="alone", payload=Raw(b"2")))
+        await second.wait()
+    assert ran == [2]
     assert (await current(engine, 1)).status is Status.CANCELLED
 
 

@@ -72,7 +72,7 @@ class Worker(Consumer):
         self._concurrency = concurrency
         self._waiting = WaitingRoom(WINDOW)
         self._watermark = Watermark()
-        self._running: dict[TaskId, asyncio.Task[None]] = {}
+        self._running: dict[TaskId, asyncio.Task[Outcome]] = {}
         self._attempts: dict[TaskId, Task] = {}
         self._by_handler: Counter[str] = Counter()
         self._finished: list[Outcome] = []
@@ -81,6 +81,9 @@ class Worker(Consumer):
         self._executing = 0
         self._claimed: Counter[str] = Counter()
         self._told_to_stop: set[TaskId] = set()
+        # Those of a claim that is under way, and which of them were cancelled in the meantime.
+        self._claiming: frozenset[TaskId] = frozenset()
+        self._cancelled_early: set[TaskId] = set()
         self._stuck = False
 
     async def work(self) -> None:
@@ -170,7 +173,10 @@ class Worker(Consumer):
             second: list[Waiting] = []
             for one in taken:  # sorted before anything is awaited: a job may end during the claim
                 (second if one.work.task_id in self._running else ready).append(one)
+            self._claiming = frozenset(one.work.task_id for one in ready)
             await self._claim_or_split(ready)
+            self._claiming = frozenset()
+            self._cancelled_early.clear()
             # A second order for a job that ran here is looked at again when that may be over.
             await self._put_off(second, AGAIN_S)
             self._changed.set()
@@ -227,21 +233,25 @@ class Worker(Consumer):
         self._executing += 1
         self._by_handler[attempt.task.handler or ""] += 1
         self._attempts[attempt.task.id] = attempt.task
-        self._running[attempt.task.id] = asyncio.create_task(self._run_attempt(attempt))
+        running = self._running[attempt.task.id] = asyncio.create_task(self._processing.run(attempt))
+        # Not in a coroutine around it: one that is cancelled before its first step never comes to its `finally`.
+        running.add_done_callback(lambda ended: self._ended(attempt.task, ended))
+        if attempt.task.id in self._cancelled_early:
+            self._told_to_stop.add(attempt.task.id)
+            running.cancel()
 
-    async def _run_attempt(self, attempt: Attempt) -> None:
-        outcome = Outcome(attempt.task)  # neither result nor error: handed back
-        try:
-            outcome = await self._processing.run(attempt)
-        except asyncio.CancelledError:
-            if attempt.task.id not in self._told_to_stop:  # the handler cancelled its own task
-                outcome = Outcome(attempt.task, error="CancelledError: the handler cancelled itself")
-        finally:
-            self._told_to_stop.discard(attempt.task.id)
-            self._executing -= 1
-            self._by_handler[attempt.task.handler or ""] -= 1
-            self._finished.append(outcome)
-            self._changed.set()
+    def _ended(self, job: Task, running: "asyncio.Task[Outcome]") -> None:
+        if not running.cancelled():
+            outcome = running.result()
+        elif job.id in self._told_to_stop:
+            outcome = Outcome(job)  # neither result nor error: handed back
+        else:
+            outcome = Outcome(job, error="CancelledError: the handler cancelled itself")
+        self._told_to_stop.discard(job.id)
+        self._executing -= 1
+        self._by_handler[job.handler or ""] -= 1
+        self._finished.append(outcome)
+        self._changed.set()
 
     async def _store(self) -> None:
         while not (self.stopping and not self._finished and (self._stuck or not self._running)):
@@ -307,10 +317,13 @@ class Worker(Consumer):
                 if messages is None:
                     continue  # a lost word costs nothing but the handler's time: its outcome is dropped
                 for message in messages:
-                    running = self._running.get(TaskId(int(message.body)))
+                    task_id = TaskId(int(message.body))
+                    running = self._running.get(task_id)
                     if running is not None:
-                        self._told_to_stop.add(TaskId(int(message.body)))
+                        self._told_to_stop.add(task_id)
                         running.cancel()
+                    elif task_id in self._claiming:
+                        self._cancelled_early.add(task_id)
         finally:
             subscription.close()
 
