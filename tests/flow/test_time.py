@@ -1,6 +1,10 @@
 """What happens because time passes, on a clock that the test moves."""
 
+import asyncio
 from random import Random
+from unittest.mock import AsyncMock
+
+import pytest
 
 from support import make
 from support.engines import Engine
@@ -8,14 +12,17 @@ from support.pipelines import delivery_desk
 from tasktide.domain import events
 from tasktide.domain.deliveries import Delivery, Mail
 from tasktide.domain.errors import Unavailable
-from tasktide.domain.ids import UserId
+from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.notifications import Channel
 from tasktide.domain.tasks import Status
 from tasktide.domain.times import later
+from tasktide.ports.cache import task_key
 from tasktide.ports.mail import Refused
-from tasktide.ports.tasks import Change
+from tasktide.ports.tasks import Change, Entry
 from tasktide.usecases.ingest import Ingest
-from tasktide.usecases.schedule import TOMBSTONES_KEPT_S, Schedule
+from tasktide.usecases.schedule import SAID_WITHIN_S, TOMBSTONES_KEPT_S, Schedule
+
+LEASE_S = 30.0
 
 
 def schedule(engine: Engine) -> Schedule:
@@ -28,6 +35,9 @@ def schedule(engine: Engine) -> Schedule:
         clock=engine.clock,
         random=Random(1),
         log_retention_s=100,
+        cache=engine.cache,
+        push=engine.push,
+        job_lease_s=LEASE_S,
     )
 
 
@@ -65,6 +75,65 @@ async def test_a_clock_set_forward_rings_what_is_passed_over_once(engine: Engine
     assert await schedule(engine).ring() == 1
     engine.clock.jump(-3_600)
     assert await schedule(engine).ring() == 0
+
+
+async def running_job(engine: Engine) -> None:
+    """One whose worker has said for 30 s that it lives."""
+    job = make.task(1, handler="x", status=Status.IN_PROGRESS, attempts=1, started_at=engine.clock.now())
+    until = later(engine.clock.now(), LEASE_S)
+    entry = make.entry(job)
+    await engine.tasks.insert([Entry(job, entry.event, (), until, None)])
+
+
+async def status(engine: Engine) -> Status:
+    return (await engine.tasks.get([TaskId(1)]))[TaskId(1)].status
+
+
+async def test_a_job_whose_worker_says_no_more_goes_to_another_and_readers_see_it(engine: Engine) -> None:
+    await running_job(engine)
+    ringing = schedule(engine)
+    await ringing.ring()
+    engine.clock.advance(LEASE_S - 1)
+    assert await ringing.ring() == 0
+    engine.clock.advance(2)
+    waits = await engine.push.subscribe([task_key(TaskId(1))])
+    assert await ringing.ring() == 1
+    assert await status(engine) is Status.PENDING
+    async with asyncio.timeout(5):
+        assert await waits.read()
+    waits.close()
+    cached = (await engine.cache.get([task_key(TaskId(1))]))[task_key(TaskId(1))]
+    assert b"pending" in cached
+
+
+@pytest.mark.parametrize("what", ["a store that was away", "a start", "a clock that was set"])
+async def test_a_worker_that_could_not_say_that_it_lives_gets_the_time_to(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    await running_job(engine)
+    ringing = schedule(engine)
+    if what == "a store that was away":
+        await ringing.ring()
+        engine.clock.advance(LEASE_S + 1)
+        with monkeypatch.context() as away:
+            away.setattr(engine.tasks, "alarms", AsyncMock(side_effect=Unavailable("store", "It is away.")))
+            with pytest.raises(Unavailable):
+                await ringing.ring()
+    elif what == "a start":
+        engine.clock.advance(LEASE_S + 1)
+    else:
+        await ringing.ring()
+        engine.clock.advance(LEASE_S / 2)
+        await ringing.ring()
+        engine.clock.jump(3_600)
+    assert await ringing.ring() == 1
+    assert await status(engine) is Status.IN_PROGRESS
+    grace_s = LEASE_S / 3 + SAID_WITHIN_S
+    engine.clock.advance(grace_s - 1)
+    assert await ringing.ring() == 0
+    engine.clock.advance(2)
+    assert await ringing.ring() == 1, "and no more than that"
+    assert await status(engine) is Status.PENDING
 
 
 async def test_everyone_concerned_is_reminded_of_a_due_task_once(engine: Engine) -> None:

@@ -270,6 +270,33 @@ async def test_a_cancellation_that_comes_with_the_claim_stops_the_handler_and_ke
     assert (await current(engine, 1)).status is Status.CANCELLED
 
 
+async def test_readers_see_an_outcome_whose_commit_could_not_say_that_it_held(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = type(engine.tasks).commit
+    lost: list[int] = []
+
+    async def lossy_commit(store: Any, changes: Sequence[Change]) -> frozenset[TaskId]:
+        applied = await commit(store, changes)
+        if not lost and any(change.after and change.after.status is Status.DONE for change in changes):
+            lost.append(1)
+            raise Unavailable("store", "The answer was lost.")
+        return applied
+
+    async def good(_payload: Any, _context: Context) -> int:
+        return 1
+
+    monkeypatch.setattr(type(engine.tasks), "commit", lossy_commit)
+    async with running(engine, handlers(good=good)), asyncio.timeout(20):
+        await submit(engine, make.task(1, handler="good"))
+
+        async def is_seen() -> bool:
+            return b'"done"' in (await engine.cache.get(["task:1"])).get("task:1", b"")
+
+        await until(is_seen)
+    assert lost
+
+
 async def test_an_edit_while_it_runs_keeps_both_the_edit_and_the_result(engine: Engine) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 

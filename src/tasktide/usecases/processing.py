@@ -18,10 +18,11 @@ from tasktide.domain.paging import Cursor, TaskFilter, TaskQuery
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.text import shorten
 from tasktide.domain.times import EPOCH, Timestamp, later
-from tasktide.ports.cache import Cache, of_task, task_key
+from tasktide.ports.announce import announce
+from tasktide.ports.cache import Cache, of_task
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Record
-from tasktide.ports.push import Message, Push
+from tasktide.ports.push import Push
 from tasktide.ports.tasks import Change, TaskStore, parts
 from tasktide.ports.threads import OutOfTime, Threads
 
@@ -205,10 +206,13 @@ class Processing:
             applied: set[TaskId] = set()
             for some in parts(changes, lambda change: change.after):
                 applied |= await self._store.commit(some)
-                await self._announce([c.after for c in some if c.task_id in applied and c.after is not None])
+                held = [c.after for c in some if c.task_id in applied and c.after is not None]
+                await announce(self._cache, self._push, held)
             # Somebody edited the others meanwhile: the outcome goes onto what they are now.
             stored = await self._store.get(left.keys() - applied)
             current = {task_id: task for task_id, task in stored.items() if _is_same(left[task_id].task, task)}
+            # Those that are over: it may have been us, in a call that could not be told so.
+            await announce(self._cache, self._push, [task for task in stored.values() if task.id not in current])
             left = {task_id: left[task_id] for task_id in current}
 
     async def extend(self, running: Sequence[Task]) -> None:
@@ -276,11 +280,6 @@ class Processing:
         error = shorten(outcome.error, ERROR_LENGTH)
         after = tasks.fail(task, error, now, retry.backoff_s(task.attempts, self._random))
         return _changed(task, after, wake_at=after.run_at if after.status is Status.PENDING else None)
-
-    async def _announce(self, changed: Sequence[Task]) -> None:
-        await self._remember(changed)
-        channels = await self._push.listening([task_key(task.id) for task in changed])
-        await self._push.publish([Message(channel, b"") for channel in channels])
 
     async def _remember(self, changed: Sequence[Task]) -> None:
         await self._cache.put([of_task(task) for task in changed])

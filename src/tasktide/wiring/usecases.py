@@ -283,6 +283,9 @@ def _schedule(ports: Ports, settings: Settings) -> list[Service]:
         clock=ports.clock,
         random=SystemRandom(),
         log_retention_s=settings.log_retention_s,
+        cache=ports.cache,
+        push=ports.push,
+        job_lease_s=settings.job_lease_s,
     )
 
     async def sweep() -> int:
