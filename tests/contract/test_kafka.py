@@ -278,14 +278,29 @@ def test_between_two_looks_a_group_is_taken_to_go_on_at_its_pace() -> None:
     backlog = Backlog()
     backlog.appended(10)
     assert backlog.estimate(0.0) == 10, "nobody has looked"
+    backlog.looks()
     backlog.looked(100, 1_000, 1.0)
     backlog.appended(50)
     assert backlog.estimate(9.0) == 150, "one look shows no pace"
+    backlog.looks()
     backlog.looked(900, 2_000, 2.0)  # a thousand in a second
     backlog.appended(50)
     assert [backlog.estimate(at_s) for at_s in (2.0, 2.1, 2.5, 99.0)] == [950, 850, 450, 450]
     assert backlog.records == 950, "what is not known to be done counts where one more matters"
+    backlog.looks()
     backlog.looked(700, 2_000, 2.5)  # nothing in half a second: half the pace
     assert backlog.estimate(2.6) == 650
+    backlog.looks()
     backlog.looked(0, 1_500, 4.0)  # the topic was made anew
     assert backlog.estimate(4.5) == 0
+
+
+def test_what_is_appended_while_the_broker_is_asked_counts() -> None:
+    backlog = Backlog()
+    backlog.looks()
+    backlog.appended(1)
+    backlog.looked(0, 1_000, 1.0)  # of ends from before
+    assert backlog.records == 1
+    backlog.looks()
+    backlog.looked(1, 1_000, 2.0)
+    assert backlog.records == 1

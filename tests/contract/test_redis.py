@@ -304,6 +304,41 @@ async def test_while_redis_is_away_listeners_here_hear_and_are_told_to_ask(
         await push.close()
 
 
+async def test_who_comes_while_the_last_listener_goes_is_heard_of_or_told_of_a_loss(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = RedisPush(client, MemoryPush()), RedisPush(client, MemoryPush())
+    leave, may_leave, left = here._leave, asyncio.Event(), asyncio.Event()
+
+    async def slow_leave(channels: Sequence[str]) -> None:
+        pipeline, execute = type(client.redis.pipeline()), type(client.redis.pipeline()).execute
+
+        async def late(self: Any, *args: Any, **named: Any) -> Any:
+            await may_leave.wait()
+            return await execute(self, *args, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(pipeline, "execute", late)
+            await leave(channels)
+        left.set()
+
+    try:
+        first = await here.subscribe(["user:1"])
+        monkeypatch.setattr(here, "_leave", slow_leave)
+        first.close()
+        await asyncio.sleep(0)
+        second = await here.subscribe(["user:1"])
+        may_leave.set()
+        await left.wait()
+        async with asyncio.timeout(5):
+            assert await second.read() is None, "what came in between may be missing"
+            assert await there.listening(["user:1"]) == {"user:1"}
+        second.close()
+    finally:
+        await here.close()
+        await there.close()
+
+
 async def test_nobody_hears_a_message_before_the_word_that_one_before_it_was_lost(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -252,6 +252,40 @@ def test_a_head_that_is_too_long_is_told_so(raw: Raw) -> None:
     assert json.loads(body)["code"] == "too_large"
 
 
+@pytest.mark.parametrize(
+    "line", [b"FOO /tasks HTTP/1.1", b"GET /tasks?q=\xff HTTP/1.1", b"GET / HTTP/9.9", b"\x16\x03"]
+)
+def test_what_is_no_http_is_told_so_as_a_problem(raw: Raw, line: bytes) -> None:
+    status, headers, body = raw.ask(line + b"\r\nhost: x\r\n\r\n")
+    assert (status, headers["connection"]) == (400, "close")
+    assert headers["content-type"] == "application/problem+json"
+    assert json.loads(body)["code"] == "malformed"
+
+
+@pytest.mark.parametrize(("length", "status"), [(b"0" * 4_300 + b"2", 400), (b"9" * 18, 413)])
+def test_a_length_with_too_many_digits_is_refused(raw: Raw, length: bytes, status: int) -> None:
+    asked = b"POST /auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    assert raw.ask(asked + b"content-length: " + length + b"\r\n\r\n")[0] == status
+
+
+def test_blanks_around_a_header_do_not_belong_to_it(ann: Person, raw: Raw) -> None:
+    first = raw.ask(request(ann, "POST /tasks", b'{"title":"once"}', "idempotency-key: blank"))
+    again = raw.ask(request(ann, "POST /tasks", b'{"title":"once"}', "idempotency-key:  blank \t"))
+    assert first[0] == again[0] == 202
+    assert json.loads(first[2]) == json.loads(again[2])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_header_lines_of_one_name_are_one_list(ann: Person, raw: Raw, order: int) -> None:
+    task = ann.submit(title="tagged")["id"]
+    for path in (f"/tasks/{task}", "/auth/me"):
+        tag = ann.http.get(path).headers["etag"]
+        lines = [f"if-none-match: {one}" for one in ('"77"', tag)][::order]
+        assert raw.ask(request(ann, f"GET {path}", b"", *lines))[0] == 304
+        lines = [f"if-match: {one}" for one in ('"77"', tag)][::order]
+        assert raw.ask(request(ann, f"PATCH {path}", b"{}", *lines))[0] == 200
+
+
 def test_a_long_body_in_small_pieces_is_no_endless_head(ann: Person, raw: Raw) -> None:
     body = json.dumps({"title": "x", "description": "d" * 200_000}).encode()
     whole = request(ann, "POST /tasks", body)

@@ -36,6 +36,8 @@ UNCOUNTED = {
 UNCOUNTED_BELOW = ("/docs/", HOME)
 STREAMS = {"/events"}
 SIGN_IN = {"/auth/login", "/auth/register"}
+# Of a Content-Length: as many as a number of bytes can have.
+LENGTH_DIGITS = 20
 DRAIN_S = 2.0
 DRAIN_BYTES = 64 * 1024 * 1024
 # Trace ids must differ, not be unguessable: asking the kernel for each cost 4 % of a submit.
@@ -83,7 +85,7 @@ class Gate:
             scope = {**scope, "method": "GET"}
         headers = scope.get("header_map")
         if headers is None:
-            headers = scope["header_map"] = dict(scope["headers"])
+            headers = scope["header_map"] = _combined(scope)
         trace_id, scope["traceparent"] = traces(headers)
         scope["trace_id"] = trace_id
         answer = _Answer(send, trace_id)
@@ -134,8 +136,22 @@ class Gate:
         most = limits.batch_bytes if scope["path"].endswith("/batch") else limits.body_bytes
         body = Body(receive, most, limits.body_s, self._watchdog, scope.get("whole_body"))
         length = headers.get(b"content-length", b"0")
+        if len(length) > LENGTH_DIGITS:
+            raise HttpError(400, f"The Content-Length has more than {LENGTH_DIGITS} digits.")
         body.is_too_large = length.isdigit() and int(length) > most
         return body
+
+
+def _combined(scope: Scope) -> dict[bytes, bytes]:
+    """Header values by name; lines of one name are one list (RFC 9110, 5.3), for whoever reads the scope too."""
+    headers = dict(scope["headers"])
+    if len(headers) != len(scope["headers"]):
+        headers = {}
+        for name, value in scope["headers"]:
+            known = headers.get(name)
+            headers[name] = value if known is None else known + (b"; " if name == b"cookie" else b", ") + value
+        scope["headers"] = list(headers.items())
+    return headers
 
 
 class Body:

@@ -49,6 +49,10 @@ class Push(Protocol):
 class LocalPush(Push, Protocol):
     """Push within one process, which another one may build on."""
 
+    def lose(self, channels: Collection[str]) -> None:
+        """Tell who listens to one of these that something was lost."""
+        ...
+
     def lose_all(self) -> None:
         """Tell every listener that something was lost."""
         ...

@@ -25,7 +25,16 @@ _TOO_LARGE_PROBLEM = (
     b'{"type":"urn:tasktide:problem:too_large","title":"Request Header Fields Too Large","status":431,'
     b'"detail":"The header lines are longer than %d bytes.","code":"too_large"}' % LOOSE_BYTES
 )
-# What uvicorn says to whom it cuts off at its end, in our words.
+# What uvicorn says to whom the parser does not understand, in our words.
+_MALFORMED = (
+    400,
+    b"content-type: application/problem+json\r\n",
+    (
+        b'{"type":"urn:tasktide:problem:malformed","title":"Bad Request","status":400,'
+        b'"detail":"This is no valid HTTP/1.1 request.","code":"malformed"}'
+    ),
+)
+# And to whom it cuts off at its end.
 _UNKNOWN = (
     500,
     b"content-type: application/problem+json\r\n",
@@ -177,6 +186,17 @@ class HeadProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             self.transport.write(_TOO_LARGE % (len(_TOO_LARGE_PROBLEM), _TOO_LARGE_PROBLEM))
         self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's
+        """Refuse what is no HTTP."""
+        self.transport.write(
+            _answer(_MALFORMED[0], self.server_state.default_headers, *_MALFORMED[1:], keep_alive=False)
+        )
+        self.transport.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser has a header line; what is blank at the end of a value does not belong to it (RFC 9110, 5.5)."""
+        super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """The parser has a whole head."""

@@ -281,6 +281,8 @@ class Users:
                 raise Stale(f"The user is at version {account.version} by now.")
             user = account.user
             user = msgspec.structs.replace(user, name=name or user.name, role=role or user.role)
+            if user == account.user and password_hash is None:
+                return account
             after = Account(
                 user=user, password_hash=password_hash or account.password_hash, version=account.version + 1
             )

@@ -186,6 +186,7 @@ class KafkaLog:
         try:
             while time.monotonic() - found.asked_at < WANTED_S:
                 try:
+                    found.looks()
                     ends = await self._offsets(topic, LATEST)
                     records = await self._behind(topic, group, ends)
                     # What there is but for what is not committed.

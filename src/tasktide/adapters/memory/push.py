@@ -83,10 +83,14 @@ class MemoryPush:
             self._by_channel[channel].add(subscription)
         return subscription
 
+    def lose(self, channels: Collection[str]) -> None:
+        """See the port."""
+        for subscription in {one for channel in channels for one in self._by_channel.get(channel, ())}:
+            subscription.lose()
+
     def lose_all(self) -> None:
         """See the port."""
-        for subscription in {one for some in self._by_channel.values() for one in some}:
-            subscription.lose()
+        self.lose(list(self._by_channel))
 
     def forget(self, subscription: MemorySubscription) -> None:
         """Drop a subscription from all its channels."""

@@ -1,7 +1,6 @@
 """Push over Redis: each gateway hears one channel, and says which users it has listeners for."""
 
 import asyncio
-import contextlib
 import secrets
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -171,15 +170,18 @@ class RedisPush:
         return [None] * len(channels)
 
     async def _leave(self, channels: Sequence[str]) -> None:
-        with contextlib.suppress(RedisError, OSError, TimeoutError):
+        try:
             async with self._client.redis.pipeline(transaction=False) as pipeline:
                 for channel in channels:
                     if not self._here[channel]:  # nobody came in the meantime
                         pipeline.srem(self._presence(channel), self._gateway)
                 await pipeline.execute()
-            # Somebody may have come while it was on its way.
-            with contextlib.suppress(Unavailable):
-                await self._say_all([channel for channel in channels if self._here[channel]])
+            # Somebody may have come while it was on its way, and missed what was published before we say so again.
+            if back := [channel for channel in channels if self._here[channel]]:
+                await self._say_all(back)
+                self._local.lose(back)
+        except (RedisError, OSError, TimeoutError, Unavailable):
+            self._must_say = True  # it may be done all the same, and late
 
     async def _hear(self) -> None:
         """Take in what other processes publish for our listeners, and again after each break."""
