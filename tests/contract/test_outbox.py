@@ -9,6 +9,7 @@ import pytest
 from support.engines import scratch_database
 from support.stack import variables
 from tasktide.adapters.postgres import migrate
+from tasktide.adapters.postgres import outbox as postgres_outbox
 from tasktide.adapters.postgres.database import Database
 from tasktide.adapters.postgres.outbox import PostgresOutbox, packed
 from tasktide.ports.log import Record
@@ -44,6 +45,20 @@ async def drain(outbox: PostgresOutbox, limit: int = 10, wait_s: float = 0.05) -
         keys += [one.key for one in found.records]
         await outbox.done(found)
     return keys
+
+
+async def test_a_look_gives_no_more_bytes_than_may_be_held(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_outbox, "MOST_BYTES", 30)
+    outbox = PostgresOutbox(database, "shard")
+    for key in ("a", "b", "c" * 50, "d", "e"):
+        await say(database, key)
+    looks = []
+    while found := await outbox.take(10, 0.05):
+        looks.append([one.key[0] for one in found.records])
+        await outbox.done(found)
+    assert looks == [["a", "b", "c"], ["d", "e"]]
+    assert await left(database) == 0
+    await outbox.release()
 
 
 async def test_each_record_is_given_once_and_none_is_left(database: Database) -> None:

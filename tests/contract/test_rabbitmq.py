@@ -109,6 +109,21 @@ async def test_what_the_queue_lost_is_found_in_the_store(
     assert numbers(await jobs.take(10, 60)) == [1]
 
 
+async def test_what_the_queue_lost_is_found_however_much_comes_through_it(
+    engine: Engine, pair: tuple[RabbitJobs, RabbitJobs]
+) -> None:
+    jobs, _ = pair
+    await engine.jobs.put([delivery(1)])  # and the process died before it was published
+    await jobs.put([delivery(n) for n in range(2, 42)])
+    await taken(jobs, 1)
+    async with asyncio.timeout(15):
+        while jobs._arrived.qsize() < 20:
+            await asyncio.sleep(0.01)
+    engine.clock.advance(rabbitmq.SWEEP_S + 1)
+    assert 1 in numbers(await jobs.take(4, 60))
+    assert jobs._arrived.qsize(), "they were no reason to put it off"
+
+
 async def test_what_a_dead_process_held_goes_to_another(engine: Engine, pair: tuple[RabbitJobs, RabbitJobs]) -> None:
     one, two = pair
     await one.put([delivery(1)])

@@ -14,6 +14,8 @@ from tasktide.ports.log import Record
 from tasktide.ports.outbox import Outgoing
 
 SQL = resources.statements(__package__, "outbox")
+# A look gives so many bytes, and what the last row has beyond: the log's client holds what it is sending in memory.
+MOST_BYTES = 16 * 1024 * 1024
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(list[tuple[str, str, bytes]]).decode
@@ -107,13 +109,13 @@ class PostgresOutbox:
 
     async def _read(self, limit: int) -> Outgoing | None:
         with translated():
-            rows = await self._connection.fetch(SQL["take"], limit, self._gone)
+            rows = await self._connection.fetch(SQL["take"], limit, self._gone, MOST_BYTES)
         self._gone = []
         self._is_given = bool(rows)
         if not rows:
             return None
         records = [Record(topic, key, value) for _, body in rows for topic, key, value in _unpack(body)]
-        if len(rows) >= limit or len(records) >= limit:
+        if len(rows) >= limit or len(records) >= limit or sum(len(row[1]) for row in rows) >= MOST_BYTES:
             self._woken.set()
         return Outgoing([row[0] for row in rows], records)
 

@@ -71,7 +71,9 @@ class RabbitJobs:
             return await self._store.take(limit, lease_s, among)
         with self._translated():
             await self._consume()
-        messages = self._next(limit)
+        # What the queue has lost is found however much comes through it.
+        is_sweep = self._clock.monotonic() - self._swept_at > SWEEP_S
+        messages = self._next(limit // 2 if is_sweep else limit)
         named = [delivery for message in messages if (delivery := _named(message)) is not None]
         try:
             taken = list(await self._store.take(limit, lease_s, named)) if named else []
@@ -89,9 +91,9 @@ class RabbitJobs:
             else:
                 # Done before, not due, or no delivery at all: the store knows what is left to do.
                 await self._answer(message)
-        if self._clock.monotonic() - self._swept_at > SWEEP_S and not self._arrived.qsize():
+        if is_sweep:
             self._swept_at = self._clock.monotonic()
-            taken += await self._store.take(max(0, limit - len(taken)), lease_s)
+            taken += await self._store.take(limit - len(taken), lease_s)
         return taken
 
     async def done(self, deliveries: Sequence[Delivery]) -> None:

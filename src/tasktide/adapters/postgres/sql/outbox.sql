@@ -1,12 +1,14 @@
 -- name: take
--- The oldest rows, until they hold so many records; without those that the log has, which are removed. Primary key.
+-- The oldest rows, until they hold so many records or bytes; without those that the log has, which are removed. Primary key.
 WITH gone AS (
     DELETE FROM outbox WHERE id = ANY($2::bigint[])
 )
 SELECT id, body FROM (
-    SELECT id, body, sum(records) OVER (ORDER BY id) - records AS before
+    SELECT id, body, sum(records) OVER before - records AS records_before,
+           sum(octet_length(body)) OVER before - octet_length(body) AS bytes_before
     FROM (SELECT * FROM outbox WHERE id <> ALL($2::bigint[]) ORDER BY id LIMIT $1) AS oldest
-) AS counted WHERE before < $1 ORDER BY id
+    WINDOW before AS (ORDER BY id)
+) AS counted WHERE records_before < $1 AND bytes_before < $3 ORDER BY id
 
 -- name: done
 -- Removes what the log has: these rows alone, since one with a lower number may have been committed since. Primary key.
