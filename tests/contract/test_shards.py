@@ -11,10 +11,12 @@ import pytest
 
 from support import make
 from support.engines import Engine, open_engine
+from tasktide.adapters.postgres import moves as postgres_moves
 from tasktide.adapters.postgres.database import Connection, Database
 from tasktide.adapters.postgres.evidence import PostgresEvidence
 from tasktide.adapters.postgres.tasks import PostgresTasks
 from tasktide.domain import events, tasks
+from tasktide.domain.errors import Unavailable
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.paging import Cursor, TaskFilter, TaskQuery
 from tasktide.domain.slots import SLOTS, ring, slot_of
@@ -182,6 +184,104 @@ async def test_what_a_broken_move_left_does_not_bring_a_deleted_task_back(
         continue
     assert await holders(engine, task.id) == []
     assert await engine.tasks.get([task.id]) == {}
+
+
+async def test_a_move_waits_until_what_was_said_before_is_on_the_log(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_moves, "SAID_WITHIN_S", 0.2)
+    task = make.task(1, performer_id=UserId(1))
+    await engine.tasks.insert([make.entry(task)])
+    await engine.settle()
+    moves = store(engine)._moves
+    monkeypatch.setattr(moves, "begin", lambda *_: None)
+    performer = on_another_shard(engine, 1)
+    source, target = (store(engine)._shards.holding(one) for one in (1, performer))
+    append, may_append = type(engine.log).append, asyncio.Event()
+
+    async def held(log: Any, records: Any) -> None:
+        await may_append.wait()
+        await append(log, records)
+
+    monkeypatch.setattr(type(engine.log), "append", held)
+    await engine.tasks.commit([handed_over(task, performer)])
+    with pytest.raises(Unavailable):
+        await moves.move(source, task.id)
+    assert await holders(engine, task.id) == [(source, 1)], "it is valid there"
+    monkeypatch.setattr(postgres_moves, "SAID_WITHIN_S", 20)
+    moving = asyncio.create_task(moves.move(source, task.id))
+    may_append.set()
+    await moving
+    assert await holders(engine, task.id) == [(target, 0)]
+
+
+async def test_a_sweep_that_crosses_with_a_move_loses_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make.task(1, performer_id=UserId(1))
+    await engine.tasks.insert([make.entry(task)])
+    moves = store(engine)._moves
+    monkeypatch.setattr(moves, "begin", lambda *_: None)
+    performer = on_another_shard(engine, 1)
+    source, target = (store(engine)._shards.holding(one) for one in (1, performer))
+    await engine.tasks.commit([handed_over(task, performer)])
+    execute, value, finish = Connection.execute, Database.value, Database.execute
+    moving: list[asyncio.Task[None]] = []
+    is_swept = asyncio.Event()
+
+    async def cut_before_leaving(self: Connection, sql: str, *arguments: Any) -> int:
+        if "has_moved) VALUES" in sql:
+            raise OSError("the power is cut")
+        return await execute(self, sql, *arguments)
+
+    async def there_and_back(performer_id: UserId) -> None:
+        now = (await engine.tasks.get([task.id]))[task.id]
+        assert await engine.tasks.commit([handed_over(now, performer_id)])
+
+    async def slow_to_arrive(self: Database, sql: str, *arguments: Any) -> int:
+        if "moving = 0" in sql and asyncio.current_task() in moving:
+            await is_swept.wait()
+        return await finish(self, sql, *arguments)
+
+    async def crossing(self: Database, sql: str, *arguments: Any) -> Any:
+        if "NOT has_moved" in sql and not moving:
+            await there_and_back(performer)
+            moving.append(asyncio.create_task(moves.move(source, task.id)))
+            await asyncio.wait(moving, timeout=1)
+        return await value(self, sql, *arguments)
+
+    with monkeypatch.context() as patched, contextlib.suppress(Unavailable):
+        patched.setattr(Connection, "execute", cut_before_leaving)
+        await moves.move(source, task.id)
+    await there_and_back(UserId(1))
+    assert await holders(engine, task.id) == sorted([(source, 0), (target, 2)])
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "value", crossing)
+        patched.setattr(Database, "execute", slow_to_arrive)
+        await moves.sweep()
+        is_swept.set()
+        await asyncio.gather(*moving)
+    while await moves.sweep():
+        continue
+    assert await holders(engine, task.id) == [(target, 0)]
+    assert len(await engine.tasks.history(task.id, 0, 10)) == 4
+
+
+async def test_a_batch_that_is_repeated_does_not_bring_a_task_back_that_is_being_deleted(engine: Engine) -> None:
+    batch = [make.entry(make.task(n, performer_id=UserId(1))) for n in (1, 2)]
+    await engine.tasks.insert(batch)
+    shard = engine.outboxes[store(engine)._shards.holding(1)]
+    blocked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO tasks%'"
+    )
+    async with shard.transaction() as deleting:
+        await deleting.execute("DELETE FROM tasks WHERE id = 1")
+        await deleting.execute("INSERT INTO task_tombstones (id, deleted_at) VALUES (1, $1)", make.NOW)
+        again = asyncio.create_task(engine.tasks.insert(batch))
+        async with asyncio.timeout(10):
+            while not await shard.value(blocked):
+                await asyncio.sleep(0.01)
+    await again
+    assert set(await engine.tasks.get([TaskId(1), TaskId(2)])) == {2}
+    assert await engine.tasks.history(TaskId(1), 0, 10) == []
 
 
 async def test_the_evidence_is_of_one_moment(engine: Engine) -> None:

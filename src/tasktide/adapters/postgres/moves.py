@@ -5,6 +5,9 @@ off anywhere and is taken up again by whoever sweeps next. Until the task is rem
 """
 
 import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
@@ -19,6 +22,8 @@ BATCH = 500
 # Moves at once: each holds a connection to two shards.
 AT_ONCE = 4
 LEAVING = 1
+# How long a move waits until what was said of its task is on the log, and how often it looks.
+SAID_WITHIN_S, LOOK_S = 2.0, 0.02
 
 
 class Moves:
@@ -51,22 +56,33 @@ class Moves:
 
     async def _settle(self, here: Database, task_id: int) -> int:
         """Decide on a task that was put down here by a move that was broken off; 1 when there was something to do."""
-        others = [other for other in self._shards.databases if other is not here]
-        rows = [row for other in others for row in await other.fetch(SQL["get"], [task_id])]
-        if any(row["moving"] == LEAVING for row in rows):
-            return 0  # it is on its way, and valid there
-        is_deleted = any([await other.value(SQL["is_buried"], task_id) for other in others])
-        if rows or is_deleted:
+        async with here.transaction() as deciding:
+            # Held to the end: a move that puts it down anew waits, and finds what was decided.
+            if not await deciding.fetch(SQL["stray"], task_id):
+                return 0
+            others = [other for other in self._shards.databases if other is not here]
+            # One that moved between our questions was not there yet in one place, and gone from the other.
+            rows = await _held(others, task_id) or await _held(others, task_id)
+            if any(row["moving"] == LEAVING for row in rows):
+                return 0  # it is on its way, and valid there
+            is_deleted = any([await other.value(SQL["is_buried"], task_id) for other in others])
             # It stays there after all, went elsewhere, or is no more: what stands here is of an earlier try.
-            return min(1, await here.execute(SQL["discard"], task_id))
-        return await here.execute(SQL["arrived"], task_id)
+            await deciding.execute(SQL["discard" if rows or is_deleted else "arrived"], task_id)
+        return 1
 
     async def move(self, source: int, task_id: int) -> None:
-        """Carry one task to the shard where it belongs; nothing if it is there, or somebody else carries it."""
+        """Carry one task to the shard where it belongs; nothing if it is there, or somebody else carries it.
+
+        What was said of it here goes out first: the shard where it arrives has a relay of its own, and what is said
+        there must come after.
+        """
         here = self._shards.databases[source]
+        version = await self._said(here, task_id)
+        if version is None:
+            return
         async with here.transaction() as leaving:
             # Held to the end, so that nobody changes it under way.
-            rows = await leaving.fetch(SQL["leave"], task_id)
+            rows = await leaving.fetch(SQL["leave"], task_id, version)
             if not rows:
                 return
             row = rows[0]
@@ -77,11 +93,26 @@ class Moves:
                 return
             links = (await leaving.fetch(SQL["links"], task_id))[0]
             async with there.transaction() as arriving:
-                await arriving.execute(SQL["arrive"], *row)
+                if not await arriving.execute(SQL["arrive"], *row):
+                    self._logger.error("a task stands on two shards", task_id=task_id, shards=[source, target])
+                    return
                 await arriving.execute(SQL["unlink"], task_id)
                 await arriving.execute(SQL["link"], task_id, *links)
             await leaving.execute(SQL["left"], task_id, self._clock.now())
         await there.execute(SQL["arrived"], task_id)
+
+    async def _said(self, here: Database, task_id: int) -> int | None:
+        """The version of a task that is leaving, once all that was said of it until then is on the log."""
+        rows = await here.fetch(SQL["last_said"], task_id)
+        if not rows:
+            return None
+        version, last_id = rows[0]
+        deadline = time.monotonic() + SAID_WITHIN_S
+        while await here.value(SQL["is_unsaid"], last_id):
+            if time.monotonic() > deadline:
+                raise Unavailable("relay", "What was said of the task is not on the log yet.")
+            await asyncio.sleep(LOOK_S)
+        return int(version)
 
     async def close(self) -> None:
         """Wait for those under way."""
@@ -94,3 +125,7 @@ class Moves:
                 await self.move(source, task_id)
         except Unavailable as away:
             self._logger.warning("a move is put off", task_id=task_id, detail=away.whole)
+
+
+async def _held(shards: Sequence[Database], task_id: int) -> list[Any]:
+    return [row for shard in shards for row in await shard.fetch(SQL["get"], [task_id])]

@@ -60,7 +60,10 @@ class PostgresTasks:
         # While another shard is away the batch is repeated: what this one has is not said again each time.
         ids = tuple(entry.task.id for entry in entries)
         if self._inserted.get(shard) != ids:
-            await self._shards.databases[shard].write(SQL["insert"], *insertion(entries))
+            database = self._shards.databases[shard]
+            [(_, stored)] = await database.write(SQL["insert"], *insertion(entries))
+            if stored < len(entries):  # a batch that is repeated
+                await database.execute(SQL["rebury"], list(ids))
             self._inserted[shard] = ids
 
     async def commit(self, changes: Sequence[Change]) -> frozenset[TaskId]:

@@ -28,7 +28,18 @@ WITH given AS (
 ), said AS (
     INSERT INTO outbox (records, body) VALUES ($20, $21)
 )
-SELECT pg_notify('outbox', '')
+SELECT pg_notify('outbox', ''), (SELECT count(*) FROM stored)
+
+-- name: rebury
+-- Removes those of a batch that was stored once more whose deletion, or departure, the insert could not see yet: it was
+-- committed after the statement had begun. Whoever is buried does not stand here. Primary keys.
+WITH back AS (
+    SELECT t.id FROM tasks AS t JOIN task_tombstones AS d ON d.id = t.id WHERE t.id = ANY($1::bigint[]) FOR UPDATE OF t
+), unwatched AS (DELETE FROM task_observers WHERE task_id IN (SELECT id FROM back)
+), unlabelled AS (DELETE FROM task_labels WHERE task_id IN (SELECT id FROM back)
+), untold AS (DELETE FROM task_history WHERE task_id IN (SELECT id FROM back)
+)
+DELETE FROM tasks WHERE id IN (SELECT id FROM back)
 
 -- name: commit
 -- Next states of tasks that still have the expected version, a column each, with their events, links and records.
@@ -170,11 +181,20 @@ t.updated_at > :updated_after
 -- Tasks that are about to move. tasks_moving.
 SELECT id FROM tasks WHERE moving = 1 ORDER BY id LIMIT $1
 
+-- name: last_said
+-- The version of one that is leaving, and the last row of the outbox by then: what was said of it is not behind that.
+SELECT version, (SELECT coalesce(max(id), 0) FROM outbox) FROM tasks WHERE id = $1 AND moving = 1
+
+-- name: is_unsaid
+-- Whether the outbox still has something up to a row. Primary key.
+SELECT EXISTS (SELECT 1 FROM outbox WHERE id <= $1)
+
 -- name: leave
--- Everything about one that is about to move, held until the transaction ends; nothing if it stays after all.
+-- Everything about one that is about to move, held until the transaction ends; nothing if it stays after all, or has
+-- been changed since.
 SELECT id, version, status, priority, creator_id, performer_id, handler, due_key, created_at, updated_at,
        wake_at, remind_at, doc, words
-FROM tasks WHERE id = $1 AND moving = 1 FOR UPDATE
+FROM tasks WHERE id = $1 AND moving = 1 AND version = $2 FOR UPDATE
 
 -- name: links
 -- What hangs on a task: its observers, labels and history. task_observers_by_task, task_labels_by_task, primary key.
@@ -241,6 +261,10 @@ DELETE FROM task_tombstones WHERE deleted_at < $1
 -- name: is_buried
 -- Whether a task was deleted here. Primary key.
 SELECT EXISTS (SELECT 1 FROM task_tombstones WHERE id = $1 AND NOT has_moved)
+
+-- name: stray
+-- One whose move was not finished, held until the transaction ends. Primary key.
+SELECT id FROM tasks WHERE id = $1 AND moving = 2 FOR UPDATE
 
 -- name: discard
 -- Removes what a move that was broken off left here. Primary keys.
