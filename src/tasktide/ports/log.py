@@ -9,6 +9,9 @@ from msgspec import Struct
 from tasktide.domain.events import encode
 from tasktide.domain.times import Timestamp
 
+# The longest value that every log takes.
+RECORD_BYTES = 19_000_000
+
 
 class Record(Struct, frozen=True, gc=False):
     """A record to append: `value` is one event as JSON; records of one `key` keep their order.

@@ -21,7 +21,7 @@ from tasktide.ports.ids import Ids
 from tasktide.ports.jobs import Jobs
 from tasktide.ports.letters import Letters
 from tasktide.ports.limits import Limits
-from tasktide.ports.log import Log
+from tasktide.ports.log import RECORD_BYTES, Log
 from tasktide.ports.mail import Mailer
 from tasktide.ports.metrics import Metrics
 from tasktide.ports.notifications import NotificationStore
@@ -82,6 +82,10 @@ class _Shared:
     pings: Pings = field(default_factory=dict)
 
 
+# Bytes of JSON that a character may take: a control character as an escape.
+ESCAPED = 6
+
+
 def check(settings: Settings, *, is_whole: bool) -> None:
     """CannotStart when the settings do not go together; `is_whole`: this process runs all roles."""
     for name, urls in (("DB_SHARD_URLS", settings.shard_urls), ("DB_REPLICA_URLS", settings.replica_urls)):
@@ -98,6 +102,17 @@ def check(settings: Settings, *, is_whole: bool) -> None:
             f"Roles can run apart only on engines that processes share: set {' and '.join(missing)}, "
             "or run all roles in one process with `tasktide up`."
         )
+    if settings.kafka_brokers is not None and (largest := _largest_event(settings)) > RECORD_BYTES:
+        raise CannotStart(
+            f"An event of a task may come to {largest:,} bytes, and a record of the log on KAFKA_BROKERS to "
+            f"{RECORD_BYTES:,}: lower LIMIT_PAYLOAD, LIMIT_RESULT, LIMIT_TITLE or LIMIT_DESCRIPTION."
+        )
+
+
+def _largest_event(settings: Settings) -> int:
+    """Bytes of an edit: what was there before, what is there now, and the task as it is now."""
+    characters = settings.title_length + settings.description_length
+    return 3 * (settings.payload_bytes + settings.result_bytes + ESCAPED * characters)
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ign
 
 from tasktide.adapters.kafka.backlog import Backlog
 from tasktide.adapters.kafka.positions import Positions
-from tasktide.adapters.kafka.producer import ENGINE, Appender
+from tasktide.adapters.kafka.producer import ENGINE, MESSAGE_BYTES, Appender
 from tasktide.adapters.kafka.reader import KafkaReader
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import NOTIFICATION_EVENTS, READERS
@@ -63,7 +63,7 @@ class KafkaLog:
                 self._prefix + topic,
                 num_partitions=self._partitions,
                 replication_factor=self._replication,
-                config={"retention.ms": "-1", "max.message.bytes": "20000000"},
+                config={"retention.ms": "-1", "max.message.bytes": str(MESSAGE_BYTES)},
             )
             for topic in READERS
         ]

@@ -10,9 +10,11 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tasktide.domain.errors import Unavailable
-from tasktide.ports.log import Record
+from tasktide.ports.log import RECORD_BYTES, Record
 
 ENGINE = "kafka"
+# A record's value, with its key and what the protocol adds.
+MESSAGE_BYTES = RECORD_BYTES + 1_000_000
 # How long a record may take to be acknowledged before its append has failed.
 DELIVERY_S = 15.0
 POLL_S = 0.1
@@ -90,7 +92,7 @@ class Appender:
                 "delivery.timeout.ms": round(DELIVERY_S * 1_000),
                 "request.timeout.ms": 5_000,
                 "reconnect.backoff.max.ms": 1_000,
-                "message.max.bytes": 20_000_000,
+                "message.max.bytes": MESSAGE_BYTES,
                 # As other clients partition, so that they may produce to our topics too.
                 "partitioner": "murmur2_random",
                 "error_cb": self._failed,

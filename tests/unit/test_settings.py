@@ -1,0 +1,25 @@
+"""Settings that do not go together are refused, with the variables to set."""
+
+import pytest
+
+from tasktide.settings import Settings
+from tasktide.wiring.embedded import CannotStart
+from tasktide.wiring.ports import check
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (Settings(shard_urls=("postgresql://x/y",)), ["DB_SHARD_URLS", "DATABASE_URL"]),
+        (Settings(kafka_brokers="x:1", result_bytes=16_777_216), ["KAFKA_BROKERS", "LIMIT_RESULT"]),
+    ],
+)
+def test_a_bad_combination_names_the_variables(settings: Settings, names: list[str]) -> None:
+    with pytest.raises(CannotStart) as refused:
+        check(settings, is_whole=True)
+    assert [name for name in names if name in str(refused.value)] == names
+
+
+def test_large_results_are_a_matter_of_the_log() -> None:
+    check(Settings(result_bytes=16_777_216), is_whole=True)
+    check(Settings(kafka_brokers="x:1"), is_whole=True)
