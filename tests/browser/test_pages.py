@@ -639,14 +639,16 @@ def test_no_task_comes_between_a_pointer_and_what_it_aims_at(open_page: Open, an
     title = row.inner_text()
     box = row.bounding_box()
     assert box
+    at = box["x"] + 300, box["y"] + 20
+    page.mouse.move(*at)
+    moving = page.evaluate("""() => setInterval(() => document.querySelector('[data-row]').dispatchEvent(
+        new PointerEvent('pointermove', { bubbles: true, pointerType: 'mouse' })), 50)""")
     for n in range(3):
-        page.mouse.move(box["x"] + 300 + n, box["y"] + 20)
         submit(f"late {n}")
         expect(page.get_by_text(f"{count + n + 1} tasks", exact=True)).to_be_visible()
-        page.mouse.move(box["x"] + 320 + n, box["y"] + 20)
-        under = f"document.elementFromPoint({box['x'] + 320}, {box['y'] + 20}).closest('[data-row]').innerText"
-        assert page.evaluate(under) == title
+        assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('[data-row]').innerText", at) == title
     # The pointer rests: what has come is shown.
+    page.evaluate("(moving) => clearInterval(moving)", moving)
     expect(page.get_by_role("link").filter(has_text="late 2")).to_be_in_viewport()
     expect(page.locator("[data-row='0']")).to_contain_text("late 2")
     submit("late 3")
