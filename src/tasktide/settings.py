@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from dotenv import dotenv_values
 
 from tasktide.domain.rates import Tier, format_tiers, parse_tiers
 from tasktide.domain.users import is_email
+from tasktide.domain.webhooks import Network
 
 SECRET_BYTES = 32
 _POSTGRES = ("postgresql", "postgres")
@@ -112,6 +114,10 @@ def _email(value: str) -> str:
     return value
 
 
+def _networks(value: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part) for part in _words(value))
+
+
 def _words(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
@@ -197,6 +203,10 @@ class Settings:
     mail_from: str = _setting(
         "MAIL_FROM", "tasktide@localhost.localdomain", _email, "email address", "Who sends the mail."
     )
+    webhook_networks: tuple[Network, ...] = _setting(
+        "WEBHOOK_NETWORKS", (), _networks, "networks",
+        "Private networks where webhooks may be, such as 10.1.0.0/16, comma separated, beside the public Internet.",
+    )  # fmt: skip
     public_url: str = _setting(
         "PUBLIC_URL", "", _public, "address", "Where people reach the platform, for the links in mail."
     )

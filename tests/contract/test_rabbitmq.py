@@ -14,6 +14,7 @@ from tasktide.adapters.rabbitmq import jobs as rabbitmq
 from tasktide.adapters.rabbitmq.jobs import DELAYS_S, RabbitJobs
 from tasktide.domain.deliveries import Delivery
 from tasktide.domain.errors import Unavailable
+from tasktide.domain.ids import UserId
 from tasktide.domain.notifications import Channel
 
 
@@ -59,7 +60,7 @@ def numbers(some: Sequence[Delivery]) -> list[int]:
     return sorted(one.notification.id for one in some)
 
 
-async def test_each_is_taken_once_and_is_over_when_done(pair: tuple[RabbitJobs, RabbitJobs]) -> None:
+async def test_each_is_taken_once_and_is_over_when_done(engine: Engine, pair: tuple[RabbitJobs, RabbitJobs]) -> None:
     one, two = pair
     await one.put([delivery(n) for n in range(1, 21)])
     await two.put([delivery(n) for n in range(1, 21)])  # a batch that is repeated
@@ -72,7 +73,7 @@ async def test_each_is_taken_once_and_is_over_when_done(pair: tuple[RabbitJobs, 
     assert {item.attempts for item in found} == {1}
     await one.done(found)
     await two.done(found)
-    assert await one.waiting() == 0
+    assert await engine.waiting() == 0
     await one.put([delivery(1)])
     await asyncio.sleep(0.2)
     assert await one.take(10, 60) == []
@@ -149,4 +150,21 @@ async def test_a_broker_that_is_away_is_an_answer_and_the_store_has_it(engine: E
     for call in (jobs.ping, lambda: jobs.take(10, 60)):
         with pytest.raises(Unavailable):
             await call()
-    assert await engine.jobs.waiting() == 1
+    assert await engine.waiting() == 1
+
+
+async def test_webhooks_go_past_the_queue_in_their_order(pair: tuple[RabbitJobs, RabbitJobs]) -> None:
+    jobs, other = pair
+    calls = [Delivery(channel=Channel.WEBHOOK, notification=make.notification(number)) for number in (2, 1, 3)]
+    await jobs.put([*calls, delivery(9)])
+    assert numbers(await taken(other, 1)) == [9]
+    assert await other.waiting_users(UserId(0), 10) == [UserId(1)]
+    first, second = await other.take_calls(UserId(1), 2, 60)
+    assert numbers([first, second]) == [1, 2]
+    await other.retry(first, 0, "503")
+    await other.give_back([second])
+    assert [(one.notification.id, one.attempts) for one in await jobs.take_calls(UserId(1), 9, 60)] == [
+        (1, 2), (2, 1), (3, 1),
+    ]  # fmt: skip
+    await asyncio.sleep(0.2)
+    assert await jobs.take(10, 60) == [], "none of them comes through the queue"

@@ -13,10 +13,9 @@ from aiosmtpd.controller import Controller
 from support import make
 from support.clock import FakeClock
 from tasktide.adapters.smtp.mail import SmtpMailer
-from tasktide.domain.deliveries import Delivery, Mail, compose
+from tasktide.domain.deliveries import Delivery, Mail, Refused, compose
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.notifications import Channel
-from tasktide.ports.mail import Refused
 
 
 class Postman:

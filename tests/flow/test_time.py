@@ -10,14 +10,13 @@ from support import make
 from support.engines import Engine
 from support.pipelines import delivery_desk
 from tasktide.domain import events
-from tasktide.domain.deliveries import Delivery, Mail
+from tasktide.domain.deliveries import Delivery, Mail, Refused
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.notifications import Channel
 from tasktide.domain.tasks import Status
 from tasktide.domain.times import later
 from tasktide.ports.cache import task_key
-from tasktide.ports.mail import Refused
 from tasktide.ports.tasks import Change, Entry
 from tasktide.usecases.ingest import Ingest
 from tasktide.usecases.schedule import SAID_WITHIN_S, TOMBSTONES_KEPT_S, Schedule
@@ -221,7 +220,7 @@ async def test_a_delivery_that_nobody_takes_is_a_dead_letter_after_its_last_try_
         outcomes.append(await desk.deliver())
         engine.clock.advance(700)
     assert outcomes == [(1, 0)] * 5 + [(1, 1), (0, 0)]
-    assert await engine.jobs.waiting() == 0
+    assert await engine.waiting() == 0
     [letter] = await engine.letters.find(0, 10)
     assert (letter.reason, letter.attempts) == ("Unavailable: try again", 6)
     assert await engine.letters.replay(letter.id)

@@ -26,6 +26,7 @@ from tasktide.adapters.postgres.outbox import PostgresOutbox
 from tasktide.adapters.postgres.replies import PostgresReplies
 from tasktide.adapters.postgres.tasks import PostgresTasks
 from tasktide.adapters.postgres.users import PostgresPreferences, PostgresSessions, PostgresUsers
+from tasktide.adapters.postgres.webhooks import PostgresWebhooks
 from tasktide.adapters.prometheus.metrics import PrometheusMetrics
 from tasktide.adapters.sqlite import database, migrate
 from tasktide.adapters.sqlite.database import MEMORY, Database
@@ -37,6 +38,7 @@ from tasktide.adapters.sqlite.notifications import SqliteNotifications
 from tasktide.adapters.sqlite.replies import SqliteReplies
 from tasktide.adapters.sqlite.tasks import SqliteTasks
 from tasktide.adapters.sqlite.users import SqlitePreferences, SqliteSessions, SqliteUsers
+from tasktide.adapters.sqlite.webhooks import SqliteWebhooks
 from tasktide.pipelines import relay
 from tasktide.pipelines.relay import Relay
 from tasktide.ports.cache import Cache
@@ -49,6 +51,7 @@ from tasktide.ports.push import Push
 from tasktide.ports.replies import Replies
 from tasktide.ports.tasks import TaskStore
 from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
+from tasktide.ports.webhooks import WebhookStore
 
 _HANGING = ("task_observers", "task_labels", "task_history")
 ENGINES = ("sqlite-memory", "sqlite-file", "postgres")
@@ -76,6 +79,7 @@ class Engine:
     users: UserStore
     sessions: SessionStore
     preferences: PreferenceStore
+    webhooks: WebhookStore
     notifications: NotificationStore
     log: Log
     letters: Letters
@@ -87,6 +91,11 @@ class Engine:
     query: Callable[[str], Awaitable[list[tuple[Any, ...]]]]
     interposed: Interposed
     outboxes: list[Postgres] = field(default_factory=list)
+
+    async def waiting(self) -> int:
+        """How many deliveries are queued, due or not."""
+        [(count,)] = await self.query("SELECT count(*) FROM deliveries WHERE state = 'waiting'")
+        return int(count)
 
     async def settle(self) -> None:
         """Return when the log has what the stores have to say."""
@@ -138,6 +147,7 @@ async def _sqlite(name: str, folder: Path, clock: FakeClock) -> AsyncIterator[En
             users=SqliteUsers(base),
             sessions=SqliteSessions(base),
             preferences=SqlitePreferences(base),
+            webhooks=SqliteWebhooks(base),
             notifications=SqliteNotifications(base, lambda count: ids.take("notifications", count)),
             log=log,
             letters=SqliteLetters(base, log),
@@ -188,6 +198,7 @@ async def _postgres(folder: Path, clock: FakeClock, *, again: bool) -> AsyncIter
             users=PostgresUsers(base),
             sessions=PostgresSessions(base),
             preferences=PostgresPreferences(base),
+            webhooks=PostgresWebhooks(base),
             notifications=PostgresNotifications(shards, lambda count: ids.next("notifications", count)),
             log=log,
             letters=PostgresLetters(base, log),
@@ -221,9 +232,22 @@ async def scratch_database(url: str) -> Postgres:
     return Postgres(url, connections=6)
 
 
+_KEPT_ONCE = (
+    "id_leases",
+    "users",
+    "sessions",
+    "preferences",
+    "webhooks",
+    "deliveries",
+    "dead_letters",
+    "replies",
+    "slot_map",
+)
+
+
 async def _empty(base: Postgres, databases: list[Postgres]) -> None:
     await postgres_migrate.migrate(base, postgres_migrate.USERS)
-    for table in ("id_leases", "users", "sessions", "preferences", "deliveries", "dead_letters", "replies", "slot_map"):
+    for table in _KEPT_ONCE:
         await base.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
     for one in databases:
         await postgres_migrate.migrate(one, postgres_migrate.SHARD)

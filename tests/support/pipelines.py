@@ -12,6 +12,7 @@ import msgspec
 from support import make
 from support.engines import Engine
 from tasktide.adapters.console.mail import ConsoleMailer
+from tasktide.adapters.http.late import LateCaller
 from tasktide.adapters.prometheus.metrics import PrometheusMetrics
 from tasktide.adapters.system.threads import DaemonThreads
 from tasktide.domain import events
@@ -28,6 +29,7 @@ from tasktide.pipelines.process import Worker
 from tasktide.ports.log import Record, Stored
 from tasktide.ports.mail import Mailer
 from tasktide.ports.push import Push, Subscription
+from tasktide.ports.webhooks import Caller
 from tasktide.usecases.delivery import DeliveryDesk
 from tasktide.usecases.inbox import Inbox
 from tasktide.usecases.ingest import Ingest
@@ -207,11 +209,13 @@ async def _waiting(engine: Engine) -> list[int]:
     return [number for (number,) in await engine.query(sql)]
 
 
-def delivery_desk(engine: Engine, mailer: Mailer) -> DeliveryDesk:
+def delivery_desk(engine: Engine, mailer: Mailer, caller: Caller | None = None) -> DeliveryDesk:
     return DeliveryDesk(
         jobs=engine.jobs,
         users=engine.users,
         mailer=mailer,
+        hooks=engine.webhooks,
+        caller=caller or LateCaller(),
         letters=engine.letters,
         clock=engine.clock,
         random=Random(1),

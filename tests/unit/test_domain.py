@@ -230,7 +230,7 @@ def test_backoff_doubles_within_bounds(attempt: int, seed: int) -> None:
 
 
 def test_deliveries_end_after_the_last_delay() -> None:
-    delays = [retry.scheduled_s(attempt, Random(1)) for attempt in range(1, 7)]
+    delays = [retry.scheduled_s(attempt, Random(1), retry.MAIL_DELAYS_S) for attempt in range(1, 7)]
     assert delays[-1] is None
     for delay, least in zip(delays, (1, 5, 30, 120, 600), strict=False):
         assert delay is not None

@@ -8,6 +8,10 @@ from tasktide.domain.ids import NotificationId, UserId
 from tasktide.domain.notifications import Channel, Notification
 
 
+class Refused(Exception):
+    """What is to be delivered will not be taken, however often it is tried."""
+
+
 class Delivery(Struct, frozen=True, kw_only=True):
     """One notification on its way over one channel; (notification, channel) is its natural key."""
 

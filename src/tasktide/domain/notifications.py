@@ -33,6 +33,7 @@ class Channel(StrEnum):
 
     INBOX = "inbox"
     EMAIL = "email"
+    WEBHOOK = "webhook"
 
     __hash__ = str.__hash__
 
@@ -53,7 +54,7 @@ Preferences = dict[Channel, dict[Kind, bool]]
 
 
 def default_preferences() -> Preferences:
-    """Everything goes to the inbox; email is for those who ask for it."""
+    """Everything goes to the inbox; what leaves the house is for those who ask for it."""
     return {channel: dict.fromkeys(Kind, channel is Channel.INBOX) for channel in Channel}
 
 

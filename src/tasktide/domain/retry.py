@@ -5,7 +5,9 @@ from random import Random
 
 BASE_S = 1.0
 CAP_S = 300.0
-DELIVERY_DELAYS_S = (1.0, 5.0, 30.0, 120.0, 600.0)
+# One mail server, which is the operator's; and the receivers of webhooks, who have a night to mend theirs.
+MAIL_DELAYS_S = (1.0, 5.0, 30.0, 120.0, 600.0)
+CALL_DELAYS_S = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 21_600.0, 43_200.0)
 
 
 def backoff_s(attempt: int, random: Random, base_s: float = BASE_S, cap_s: float = CAP_S) -> float:
@@ -17,7 +19,7 @@ def backoff_s(attempt: int, random: Random, base_s: float = BASE_S, cap_s: float
     return full / 2 + random.uniform(0, full / 2)
 
 
-def scheduled_s(attempt: int, random: Random, delays_s: Sequence[float] = DELIVERY_DELAYS_S) -> float | None:
+def scheduled_s(attempt: int, random: Random, delays_s: Sequence[float]) -> float | None:
     """Seconds to wait after failed delivery 1, 2, ..., up to a tenth more at random; None after the last."""
     if attempt > len(delays_s):
         return None

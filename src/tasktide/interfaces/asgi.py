@@ -31,7 +31,7 @@ from tasktide.interfaces.gate import STREAMS, Gate, traces
 from tasktide.interfaces.pages import Pages, is_page
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import App, Receive, Scope, Send
-from tasktide.interfaces.rest import auth, letters, notifications, service, tasks, users
+from tasktide.interfaces.rest import auth, letters, notifications, service, tasks, users, webhooks
 from tasktide.interfaces.rest.lean import Lean
 from tasktide.interfaces.sse.stream import events
 from tasktide.interfaces.status import HttpError
@@ -99,6 +99,7 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
         *users.ROUTES,
         *tasks.ROUTES,
         *notifications.ROUTES,
+        *webhooks.ROUTES,
         *letters.ROUTES,
         *service.ROUTES,
         events,

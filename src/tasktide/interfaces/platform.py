@@ -11,6 +11,7 @@ from tasktide.usecases.stats import Stats
 from tasktide.usecases.submissions import Submissions
 from tasktide.usecases.tasks import Tasks
 from tasktide.usecases.users import Users
+from tasktide.usecases.webhooks import Webhooks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class Platform:
     submissions: Submissions
     users: Users
     notifications: Notifications
+    webhooks: Webhooks
     live: Live
     admission: Admission
     idempotency: Idempotency

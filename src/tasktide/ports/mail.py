@@ -5,10 +5,6 @@ from typing import Protocol
 from tasktide.domain.deliveries import Mail
 
 
-class Refused(Exception):
-    """The mail will not be taken, however often it is tried."""
-
-
 class Mailer(Protocol):
     """Hands mail to the outside world."""
 

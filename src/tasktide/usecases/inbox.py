@@ -51,11 +51,16 @@ class Inbox:
             return
         stored = await self._store.insert(plans)
         await self._tell(stored)
-        if not any(wish.mailed for wish in wishes.values()):
+        if not any(wish.outward for wish in wishes.values()):
             return
-        mailed = [one for one in stored if one.kind in wishes[one.user_id].mailed]
-        if mailed:
-            await self._jobs.put([Delivery(channel=Channel.EMAIL, notification=one) for one in mailed])
+        outward = [
+            Delivery(channel=channel, notification=one)
+            for one in stored
+            for channel, kinds in wishes[one.user_id].outward
+            if one.kind in kinds
+        ]
+        if outward:
+            await self._jobs.put(outward)
 
     async def _tell(self, stored: Sequence[Notification]) -> None:
         channels = {user_id: f"user:{user_id}" for user_id in {one.user_id for one in stored}}
@@ -80,17 +85,19 @@ class Inbox:
 
 
 class _Wishes(NamedTuple):
-    """What a user does not want in the inbox, and wants by mail as well."""
+    """What a user does not want in the inbox, and wants by other channels as well."""
 
     silent: frozenset[Kind]
-    mailed: frozenset[Kind]
+    outward: tuple[tuple[Channel, frozenset[Kind]], ...]
 
 
 @lru_cache(maxsize=1_000)
 def _wishes_in(body: bytes) -> _Wishes:
     """The wishes in a matrix as it is cached; most users have one and the same."""
     chosen = _decode_preferences(body)
-    return _Wishes(frozenset(Kind) - _on(chosen, Channel.INBOX), _on(chosen, Channel.EMAIL))
+    on = {channel: _on(chosen, channel) for channel in Channel}
+    inbox = on.pop(Channel.INBOX)
+    return _Wishes(frozenset(Kind) - inbox, tuple((channel, kinds) for channel, kinds in on.items() if kinds))
 
 
 def _on(chosen: Preferences, channel: Channel) -> frozenset[Kind]:

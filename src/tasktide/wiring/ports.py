@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 
 from tasktide.adapters.console.mail import ConsoleMailer
+from tasktide.adapters.http.late import LateCaller
 from tasktide.adapters.memory.cache import MemoryCache
 from tasktide.adapters.memory.limits import MemoryLimits
 from tasktide.adapters.memory.push import MemoryPush
@@ -32,6 +33,7 @@ from tasktide.ports.tasks import TaskStore
 from tasktide.ports.threads import Threads
 from tasktide.ports.tokens import Passwords, Tokens
 from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
+from tasktide.ports.webhooks import Caller, WebhookStore
 from tasktide.settings import Settings
 from tasktide.wiring.embedded import CannotStart, or_cannot_start
 from tasktide.wiring.stores import Pings, Stores, open_stores, patiently
@@ -46,6 +48,7 @@ class Ports:
     users: UserStore
     sessions: SessionStore
     preferences: PreferenceStore
+    webhooks: WebhookStore
     notifications: NotificationStore
     log: Log
     letters: Letters
@@ -56,6 +59,7 @@ class Ports:
     limits: Limits
     push: Push
     mail: Mailer
+    caller: Caller
     tokens: Tokens
     passwords: Passwords
     metrics: Metrics
@@ -131,6 +135,8 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
         shared = await _shared(settings, clock, metrics, stores, stack)
         jobs, job_pings = await _jobs(settings, clock, stores, stack)
         mail, mail_pings = _mail(settings, clock)
+        caller = LateCaller(settings.webhook_networks)
+        stack.push_async_callback(caller.close)
         passwords = Argon2Passwords()
         stack.callback(passwords.close)
         yield Ports(
@@ -139,6 +145,7 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
             users=stores.users,
             sessions=shared.sessions,
             preferences=stores.preferences,
+            webhooks=stores.webhooks,
             notifications=stores.notifications,
             log=stores.log,
             letters=stores.letters,
@@ -149,6 +156,7 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
             limits=shared.limits,
             push=shared.push,
             mail=mail,
+            caller=caller,
             tokens=JwtTokens(key, clock),
             passwords=passwords,
             metrics=metrics,

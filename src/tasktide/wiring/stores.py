@@ -18,6 +18,7 @@ from tasktide.adapters.sqlite.outbox import SqliteOutbox
 from tasktide.adapters.sqlite.replies import SqliteReplies
 from tasktide.adapters.sqlite.tasks import SqliteTasks
 from tasktide.adapters.sqlite.users import SqlitePreferences, SqliteSessions, SqliteUsers
+from tasktide.adapters.sqlite.webhooks import SqliteWebhooks
 from tasktide.adapters.system import lock
 from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
@@ -31,6 +32,7 @@ from tasktide.ports.outbox import Outbox
 from tasktide.ports.replies import Replies
 from tasktide.ports.tasks import TaskStore
 from tasktide.ports.users import PreferenceStore, SessionStore, UserStore
+from tasktide.ports.webhooks import WebhookStore
 from tasktide.settings import Settings
 from tasktide.wiring.embedded import (
     DATABASE_FILE,
@@ -58,6 +60,7 @@ class Stores:
     users: UserStore
     sessions: SessionStore
     preferences: PreferenceStore
+    webhooks: WebhookStore
     notifications: NotificationStore
     letters: Letters
     jobs: Jobs
@@ -107,6 +110,7 @@ async def _on_sqlite(settings: Settings, clock: Clock, stack: contextlib.AsyncEx
         users=SqliteUsers(base),
         sessions=SqliteSessions(base),
         preferences=SqlitePreferences(base),
+        webhooks=SqliteWebhooks(base),
         notifications=SqliteNotifications(base, lambda count: ids.take("notifications", count)),
         letters=SqliteLetters(base, embedded),
         jobs=SqliteJobs(base, clock),
@@ -149,6 +153,7 @@ async def _on_postgres(settings: Settings, clock: Clock, stack: contextlib.Async
         users=opened.users,
         sessions=opened.sessions,
         preferences=opened.preferences,
+        webhooks=opened.webhooks,
         notifications=opened.notifications,
         letters=opened.letters,
         jobs=opened.jobs,

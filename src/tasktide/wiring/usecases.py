@@ -31,6 +31,7 @@ from tasktide.usecases.stats import Stats
 from tasktide.usecases.submissions import Submissions
 from tasktide.usecases.tasks import Tasks
 from tasktide.usecases.users import Users
+from tasktide.usecases.webhooks import Webhooks
 from tasktide.wiring.ports import Ports
 
 RING_EVERY_S = 0.1
@@ -100,6 +101,9 @@ def platform(
         submissions=submissions,
         users=people,
         notifications=_notifications(ports, settings),
+        webhooks=Webhooks(
+            store=ports.webhooks, caller=ports.caller, clock=ports.clock, private=settings.webhook_networks
+        ),
         live=Live(
             store=ports.notifications,
             sessions=ports.sessions,
@@ -256,6 +260,8 @@ def _delivery_desk(ports: Ports, settings: Settings) -> DeliveryDesk:
         jobs=ports.jobs,
         users=ports.users,
         mailer=ports.mail,
+        hooks=ports.webhooks,
+        caller=ports.caller,
         letters=ports.letters,
         clock=ports.clock,
         random=SystemRandom(),
@@ -270,7 +276,7 @@ def _deliver(ports: Ports, desk: DeliveryDesk) -> Ticker:
             ports.metrics.parked("deliver", buried)
         return taken
 
-    return Ticker(name="deliver", tick=tick, every_s=DELIVER_EVERY_S, metrics=ports.metrics)
+    return Ticker(name="deliver", tick=tick, every_s=DELIVER_EVERY_S, metrics=ports.metrics, close=desk.close)
 
 
 def _schedule(ports: Ports, settings: Settings) -> list[Service]:

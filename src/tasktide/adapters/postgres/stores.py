@@ -17,6 +17,7 @@ from tasktide.adapters.postgres.replies import PostgresReplies
 from tasktide.adapters.postgres.shards import ShardMissing, Shards, open_shards
 from tasktide.adapters.postgres.tasks import PostgresTasks
 from tasktide.adapters.postgres.users import PostgresPreferences, PostgresSessions, PostgresUsers
+from tasktide.adapters.postgres.webhooks import PostgresWebhooks
 from tasktide.ports.clock import Clock
 from tasktide.ports.log import Log
 
@@ -49,6 +50,7 @@ class Stores:
         self.users = PostgresUsers(self.base)
         self.sessions = PostgresSessions(self.base)
         self.preferences = PostgresPreferences(self.base)
+        self.webhooks = PostgresWebhooks(self.base)
         self.letters = PostgresLetters(self.base, log)
         self.jobs = PostgresJobs(self.base, clock)
         self.replies = PostgresReplies(self.base, clock)

@@ -1,7 +1,8 @@
 """The delivery queue on RabbitMQ, over a store that remembers how each delivery stands.
 
-The queue brings work to whoever is free, at once, and holds it back until a retry is due; the store decides. So a
-message that comes twice is dropped, and one that was lost (before it was published, say) is found by asking the store.
+It carries mail; webhooks, which keep the order of each user, are taken from the store. The queue brings work to whoever
+is free, at once, and holds it back until a retry is due; the store decides. So a message that comes twice is dropped,
+and one that was lost (before it was published, say) is found by asking the store.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from aio_pika.exceptions import AMQPError, DeliveryError
 
 from tasktide.domain.deliveries import Delivery
 from tasktide.domain.errors import Unavailable
-from tasktide.domain.ids import NotificationId
+from tasktide.domain.ids import NotificationId, UserId
 from tasktide.domain.notifications import Channel
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
@@ -62,8 +63,7 @@ class RabbitJobs:
     async def put(self, deliveries: Sequence[Delivery]) -> None:
         """See the port."""
         await self._store.put(deliveries)
-        with contextlib.suppress(Unavailable):  # the store has them, and is asked
-            await asyncio.gather(*(self._publish(one, self._queue) for one in deliveries))
+        await self._bring(deliveries, self._queue)
 
     async def take(self, limit: int, lease_s: float, among: Sequence[Delivery] | None = None) -> Sequence[Delivery]:
         """See the port."""
@@ -96,6 +96,14 @@ class RabbitJobs:
             taken += await self._store.take(limit - len(taken), lease_s)
         return taken
 
+    async def waiting_users(self, after: UserId, limit: int) -> Sequence[UserId]:
+        """See the port."""
+        return await self._store.waiting_users(after, limit)
+
+    async def take_calls(self, user_id: UserId, limit: int, lease_s: float) -> Sequence[Delivery]:
+        """See the port."""
+        return await self._store.take_calls(user_id, limit, lease_s)
+
     async def done(self, deliveries: Sequence[Delivery]) -> None:
         """See the port."""
         await self._store.done(deliveries)
@@ -105,9 +113,14 @@ class RabbitJobs:
         """See the port."""
         await self._store.retry(delivery, delay_s, error)
         wait_s = next((one for one in DELAYS_S if one >= delay_s), DELAYS_S[-1])
-        with contextlib.suppress(Unavailable):  # the store has it, and is asked
-            await self._publish(delivery, f"{self._queue}.retry.{wait_s}")
+        await self._bring([delivery], f"{self._queue}.retry.{wait_s}")
         await self._let_go([delivery])
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """See the port."""
+        await self._store.give_back(deliveries)
+        await self._bring(deliveries, self._queue)
+        await self._let_go(deliveries)
 
     async def bury(self, delivery: Delivery, error: str) -> None:
         """See the port."""
@@ -119,12 +132,7 @@ class RabbitJobs:
     async def revive(self, deliveries: Sequence[Delivery]) -> None:
         """See the port."""
         await self._store.revive(deliveries)
-        with contextlib.suppress(Unavailable):
-            await asyncio.gather(*(self._publish(one, self._queue) for one in deliveries))
-
-    async def waiting(self) -> int:
-        """See the port."""
-        return await self._store.waiting()
+        await self._bring(deliveries, self._queue)
 
     async def purge(self, before: Timestamp) -> int:
         """See the port."""
@@ -143,6 +151,12 @@ class RabbitJobs:
         if connection is not None:
             with contextlib.suppress(*_FAILURES):
                 await connection.close()
+
+    async def _bring(self, deliveries: Sequence[Delivery], queue: str) -> None:
+        """Have mail brought to whoever is free; what the queue does not take is found in the store."""
+        mail = [one for one in deliveries if one.channel is not Channel.WEBHOOK]
+        with contextlib.suppress(Unavailable):
+            await asyncio.gather(*(self._publish(one, queue) for one in mail))
 
     async def _open(self) -> AbstractRobustChannel:
         async with self._opening:

@@ -10,11 +10,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
 
-from tasktide.domain.deliveries import Mail
+from tasktide.domain.deliveries import Mail, Refused
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.times import to_datetime
 from tasktide.ports.clock import Clock
-from tasktide.ports.mail import Refused
 
 ENGINE = "smtp"
 ANSWER_S = 10.0

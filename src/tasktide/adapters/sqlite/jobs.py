@@ -7,6 +7,7 @@ import msgspec
 from tasktide import resources
 from tasktide.adapters.sqlite.database import Database, Transaction
 from tasktide.domain.deliveries import Delivery
+from tasktide.domain.ids import UserId
 from tasktide.domain.notifications import Channel, Notification
 from tasktide.domain.times import Timestamp, later
 from tasktide.ports.clock import Clock
@@ -14,6 +15,7 @@ from tasktide.ports.clock import Clock
 SQL = resources.statements(__package__, "jobs")
 
 _decode = msgspec.json.Decoder(list[tuple[Notification, Channel, int]]).decode
+_decode_users = msgspec.json.Decoder(list[UserId]).decode
 
 
 class SqliteJobs:
@@ -36,10 +38,21 @@ class SqliteJobs:
             return []
 
         def work(transaction: Transaction) -> list[Delivery]:
-            found = _decode(transaction.value(SQL["due"], (now, limit, keys)))
-            taken = [Delivery(channel=channel, notification=told, attempts=n) for told, channel, n in found]
-            transaction.execute(SQL["lease"], (_keys(taken), later(now, lease_s)))
-            return taken
+            return _leased(transaction, transaction.value(SQL["due"], (now, limit, keys)), later(now, lease_s))
+
+        return await self._database.run(work)
+
+    async def waiting_users(self, after: UserId, limit: int) -> Sequence[UserId]:
+        """See the port."""
+        row = (self._clock.now(), after, limit)
+        return _decode_users(await self._database.read(lambda tx: tx.value(SQL["waiting_users"], row)))
+
+    async def take_calls(self, user_id: UserId, limit: int, lease_s: float) -> Sequence[Delivery]:
+        """See the port."""
+        now = self._clock.now()
+
+        def work(transaction: Transaction) -> list[Delivery]:
+            return _leased(transaction, transaction.value(SQL["calls"], (now, user_id, limit)), later(now, lease_s))
 
         return await self._database.run(work)
 
@@ -52,6 +65,10 @@ class SqliteJobs:
         row = (*delivery.key, later(self._clock.now(), delay_s), error)
         await self._database.run(lambda tx: tx.execute(SQL["retry"], row))
 
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """See the port."""
+        await self._database.run(lambda tx: tx.execute(SQL["give_back"], (_keys(deliveries), self._clock.now())))
+
     async def bury(self, delivery: Delivery, error: str) -> None:
         """See the port."""
         row = (*delivery.key, self._clock.now(), error)
@@ -62,13 +79,17 @@ class SqliteJobs:
         row = (_keys(deliveries), self._clock.now())
         await self._database.run(lambda tx: tx.execute(SQL["revive"], row))
 
-    async def waiting(self) -> int:
-        """See the port."""
-        return int(await self._database.read(lambda tx: tx.value(SQL["waiting"])))
-
     async def purge(self, before: Timestamp) -> int:
         """See the port."""
         return await self._database.run(lambda tx: tx.execute(SQL["purge"], (before,)).rowcount)
+
+
+def _leased(transaction: Transaction, found: str, until: Timestamp) -> list[Delivery]:
+    rows = _decode(found)
+    taken = [Delivery(channel=channel, notification=told, attempts=attempts) for told, channel, attempts in rows]
+    if taken:
+        transaction.execute(SQL["lease"], (_keys(taken), until))
+    return taken
 
 
 def _keys(deliveries: Sequence[Delivery]) -> str:

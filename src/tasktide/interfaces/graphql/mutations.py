@@ -18,7 +18,14 @@ from tasktide.interfaces import session
 from tasktide.interfaces.graphql.context import Context, Info
 from tasktide.interfaces.graphql.inputs import MessageInput, NewTaskInput, PreferenceInput, TaskInput
 from tasktide.interfaces.graphql.scalars import number
-from tasktide.interfaces.graphql.types import NotificationType, Preference, TaskType, UserType
+from tasktide.interfaces.graphql.types import (
+    NotificationType,
+    Preference,
+    TaskType,
+    UserType,
+    Webhook,
+    WebhookTrial,
+)
 
 T = TypeVar("T")
 # Tasks changed by one request; more would hold the others up.
@@ -224,6 +231,21 @@ class Mutation:
             for channel, row in whole.items()
             for kind, enabled in row.items()
         ]
+
+    @strawberry.mutation(description="Have my notifications sent to an address; a new webhook's answer has its secret.")
+    async def set_webhook(self, info: Info, url: str) -> Webhook:
+        return Webhook.of(await info.context.platform.webhooks.put(info.context.actor, url))
+
+    @strawberry.mutation(description="Forget my webhook and its secret.")
+    async def remove_webhook(self, info: Info) -> bool:
+        await info.context.platform.webhooks.remove(info.context.actor)
+        return True
+
+    @strawberry.mutation(description="Call my webhook now, once, and say what came of it.")
+    async def test_webhook(self, info: Info) -> WebhookTrial:
+        info.context.spend("testWebhook", 1, 1)
+        trial = await info.context.platform.webhooks.try_out(info.context.actor)
+        return WebhookTrial(delivered=trial.delivered, detail=trial.detail)
 
     @strawberry.mutation(description="Put a dead letter back onto its topic. For admins.")
     async def replay_letter(self, info: Info, id: ID) -> bool:

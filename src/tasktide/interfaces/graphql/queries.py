@@ -25,6 +25,7 @@ from tasktide.interfaces.graphql.types import (
     TaskResultType,
     TaskType,
     UserType,
+    Webhook,
     connection,
     load_user,
     page_info,
@@ -121,6 +122,13 @@ class Query:
             for channel, row in matrix.items()
             for kind, enabled in row.items()
         ]
+
+    @strawberry.field(description="Where my notifications go as HTTP requests; null when they go nowhere.")
+    async def webhook(self, info: Info) -> Webhook | None:
+        try:
+            return Webhook.of(await info.context.platform.webhooks.get(info.context.actor))
+        except NotFound:
+            return None
 
     @strawberry.field(description="How the system is. For admins.")
     async def stats(self, info: Info) -> SystemStats:

@@ -20,6 +20,7 @@ from tasktide.domain.times import Timestamp
 from tasktide.domain.users import Role, User
 from tasktide.interfaces.graphql.context import Info
 from tasktide.interfaces.graphql.scalars import Json, shown
+from tasktide.usecases.webhooks import WebhookInfo
 
 T = TypeVar("T")
 
@@ -253,6 +254,23 @@ class Preference:
     channel: Channel
     kind: Kind
     enabled: bool
+
+
+@strawberry.type(description="Where my notifications go as HTTP requests. The secret that signs them is told once.")
+class Webhook:
+    url: str
+    created_at: Timestamp
+    secret: str | None
+
+    @classmethod
+    def of(cls, info: WebhookInfo) -> "Webhook":
+        return cls(url=info.url, created_at=info.created_at, secret=info.secret)
+
+
+@strawberry.type(description="Whether a webhook took a call that tries it, and else what was wrong.")
+class WebhookTrial:
+    delivered: bool
+    detail: str
 
 
 @strawberry.type(name="TaskResult", description="What a finished job came to.")

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
-from tasktide.domain import fields, paging, users
+from tasktide.domain import fields, paging, users, webhooks
 from tasktide.domain.ids import MAX_ID
 from tasktide.domain.notifications import MESSAGE_LENGTH
 from tasktide.usecases.tasks import MOST_WAIT_S
@@ -29,6 +29,7 @@ _FIELDS: dict[str, Json] = {
     "message": {"minLength": 1, "maxLength": MESSAGE_LENGTH},
     "name": {"minLength": 1, "maxLength": users.NAME_LENGTH},
     "email": {"format": "email", "maxLength": users.EMAIL_LENGTH},
+    "url": {"format": "uri", "minLength": 1, "maxLength": webhooks.URL_LENGTH},
     "password": {"minLength": users.PASSWORD_LENGTH[0], "maxLength": users.PASSWORD_LENGTH[1]},
 }
 _LISTS: dict[str, Json] = {
@@ -39,7 +40,16 @@ _LISTS: dict[str, Json] = {
     "observer_ids": {"maxItems": _LIMITS.observers, "items": {"type": "integer", **_ID}},
     "user_ids": {"minItems": 1, "items": {"type": "integer", **_ID}},
 }
-_SENT = ("NewTask", "TaskFields", "DirectMessage", "Registration", "Credentials", "Profile", "RoleChange")
+_SENT = (
+    "NewTask",
+    "TaskFields",
+    "DirectMessage",
+    "Registration",
+    "Credentials",
+    "Profile",
+    "RoleChange",
+    "WebhookAddress",
+)
 _TASK: Json = {
     "id": 12, "title": "Water the plants", "description": "", "status": "pending", "priority": 5,
     "labels": ["office"], "creator_id": 1, "performer_id": 2, "observer_ids": [], "due_at": "2026-12-01T09:00:00.000Z",
@@ -63,6 +73,8 @@ _EXAMPLES: dict[str, Json] = {
         "processed_at": "2026-11-20T09:30:00.000Z",
     },
     "Sent": {"accepted": 1},
+    "WebhookAddress": {"url": "https://example.org/tasktide"},
+    "Trial": {"delivered": True, "detail": "The receiver has taken it."},
 }
 _IDEMPOTENCY: Json = {
     "name": "Idempotency-Key",

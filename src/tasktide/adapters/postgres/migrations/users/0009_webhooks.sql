@@ -1,0 +1,17 @@
+-- Where users want their notifications as HTTP requests, and the key each is signed with.
+
+CREATE TABLE webhooks (
+    user_id bigint PRIMARY KEY,
+    url text NOT NULL,
+    secret text NOT NULL,
+    created_at text NOT NULL
+);
+
+-- Mail goes out in any order; webhooks of one user go out in theirs, and nobody waits for somebody else's.
+ALTER TABLE deliveries ADD COLUMN user_id bigint NOT NULL DEFAULT 0;
+UPDATE deliveries SET user_id = (notification::json ->> 'user_id')::bigint;
+DROP INDEX deliveries_due;
+CREATE INDEX deliveries_due ON deliveries (due_at) WHERE state = 'waiting' AND channel <> 'webhook';
+CREATE INDEX deliveries_calls ON deliveries (user_id, notification_id)
+WHERE state = 'waiting' AND channel = 'webhook';
+CREATE INDEX deliveries_calls_due ON deliveries (user_id, due_at) WHERE state = 'waiting' AND channel = 'webhook';
