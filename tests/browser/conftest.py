@@ -39,7 +39,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("browser")
-    with Program(folder / "data", PORT=str(free_port()), SHUTDOWN_GRACE="2") as running:
+    environment = {"PORT": str(free_port()), "SHUTDOWN_GRACE": "2", "WEBHOOK_NETWORKS": "127.0.0.0/8"}
+    with Program(folder / "data", **environment) as running:
         yield running
 
 

@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from browser.conftest import ROOT, Open
 from support.processes import Program
+from support.receiver import receiving
 from support.server import PASSWORD, Person
 from support.waiting import eventually
 
@@ -697,3 +698,37 @@ def test_the_bar_of_those_selected_fits_a_phone(open_page: Open, ann: Person) ->
     assert delete
     assert delete["x"] + delete["width"] <= 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_webhook_is_set_tried_and_removed(open_page: Open, ann: Person) -> None:
+    with receiving() as receiver:
+        page = open_page(ann, "/app/settings")
+        part = page.get_by_role("region", name="Webhook")
+        address = part.get_by_label("Address")
+        address.fill("https://10.0.0.1/")
+        part.get_by_role("button", name="Save address").click()
+        expect(part.get_by_role("alert")).to_contain_text("private network")
+        expect(part.get_by_role("button", name="Send a test")).to_have_count(0)
+        address.fill(receiver.url)
+        part.get_by_role("button", name="Save address").click()
+        secret = part.get_by_label("Secret").input_value()
+        part.get_by_role("button", name="Send a test").click()
+        expect(page.get_by_text("The receiver has taken it.", exact=True)).to_be_visible()
+        assert [body["data"]["message"] for body in receiver.verified(secret)] == ["This is a test."]
+        receiver.status = 500
+        part.get_by_role("button", name="Send a test").click()
+        expect(part.get_by_role("alert")).to_contain_text("500")
+        receiver.status = 204
+
+        page.get_by_label("A task becomes mine: webhook").click()
+        eventually(lambda: ann.http.get("/notifications/preferences").json()["webhook"]["task.assigned"])
+        matrix = ann.http.get("/notifications/preferences").json()
+        assert not matrix["email"]["task.assigned"], "one box is one channel"
+        page.reload()
+        expect(address).to_have_value(receiver.url)
+        expect(part.get_by_label("Secret")).to_have_count(0)
+        page.get_by_label("A task becomes mine: inbox").click()
+        expect(page.get_by_label("A task becomes mine: webhook")).not_to_be_checked()
+        part.get_by_role("button", name="Remove").click()
+        expect(part.get_by_role("button", name="Send a test")).to_have_count(0)
+        assert ann.http.get("/notifications/webhook").status_code == 404

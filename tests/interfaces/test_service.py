@@ -28,7 +28,8 @@ PROTECTED = [
     ("POST", "/notifications/1/read"), ("POST", "/notifications/read-all"), ("POST", "/notifications"),
     ("POST", "/notifications/batch"), ("GET", "/notifications/preferences"), ("PUT", "/notifications/preferences"),
     ("GET", "/events"), ("GET", "/letters"), ("GET", "/letters/1"), ("POST", "/letters/1/replay"),
-    ("DELETE", "/letters/1"),
+    ("DELETE", "/letters/1"), ("GET", "/notifications/webhook"), ("PUT", "/notifications/webhook"),
+    ("DELETE", "/notifications/webhook"), ("POST", "/notifications/webhook/test"),
 ]  # fmt: skip
 PUBLIC = {
     "/auth/register", "/auth/login", "/health", "/health/liveness", "/health/readiness", "/livez", "/readyz",

@@ -107,6 +107,16 @@ export const SET_PREFERENCES = graphql(`
   mutation SetPreferences($cells: [PreferenceInput!]!) { setPreferences(cells: $cells) { channel kind enabled } }
 `)
 
+export const WEBHOOK = graphql(`query MyWebhook { webhook { url } }`)
+
+export const SET_WEBHOOK = graphql(`
+  mutation SetWebhook($url: String!) { setWebhook(url: $url) { url secret } }
+`)
+
+export const REMOVE_WEBHOOK = graphql(`mutation RemoveWebhook { removeWebhook }`)
+
+export const TEST_WEBHOOK = graphql(`mutation TestWebhook { testWebhook { delivered detail } }`)
+
 export const STATS = graphql(`
   query Stats {
     stats {

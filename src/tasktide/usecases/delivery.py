@@ -85,12 +85,14 @@ class DeliveryDesk:
         self._logger = structlog.get_logger("deliver")
 
     async def deliver(self) -> tuple[int, int]:
-        """Try what is due: how many were begun, and how many have died since the last time."""
+        """Try the mail that is due: how many were taken, and how many deliveries have died since the last time."""
         mails = await self._jobs.take(BATCH, LEASE_S)
         await self._mail(mails)
-        begun = await self._open_lanes()
-        buried, self._buried = self._buried, 0
-        return len(mails) + begun, buried
+        return len(mails), self._counted()
+
+    async def call(self) -> tuple[int, int]:
+        """Begin to call for users for whom something is due: for how many, and how many deliveries have died."""
+        return await self._open_lanes(), self._counted()
 
     async def revive(self, replayed: Sequence[Delivery]) -> None:
         """Try dead deliveries again from the first try on."""
@@ -124,8 +126,12 @@ class DeliveryDesk:
             return _Failure("the user has no address", is_final=True)
         return await _tried(self._mailer.send(compose(delivery, address, self._public_url)))
 
+    def _counted(self) -> int:
+        buried, self._buried = self._buried, 0
+        return buried
+
     async def _open_lanes(self) -> int:
-        """Begin to call for users for whom something waits, one after the other; for how many."""
+        """For how many users it was begun; who comes first changes from time to time."""
         now = self._clock.monotonic()
         self._rests = {user_id: until_s for user_id, until_s in self._rests.items() if until_s > now}
         if self._closing or len(self._lanes) >= LANES:

@@ -1,6 +1,6 @@
 """From ports to use cases and pipelines."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
 
@@ -194,7 +194,7 @@ def pipelines(ports: Ports, settings: Settings, handlers: Mapping[str, Handler],
 
     def deliver() -> list[Service]:
         desk = _delivery_desk(ports, settings)
-        return [_deliver(ports, desk), *loops("redeliver", events.DELIVERIES, desk.revive)]
+        return [*_deliver(ports, desk), *loops("redeliver", events.DELIVERIES, desk.revive)]
 
     return Pipelines(
         gateway=lambda: [Heed(users=people, push=ports.push, until=ports.stopping)],
@@ -269,14 +269,23 @@ def _delivery_desk(ports: Ports, settings: Settings) -> DeliveryDesk:
     )
 
 
-def _deliver(ports: Ports, desk: DeliveryDesk) -> Ticker:
-    async def tick() -> int:
-        taken, buried = await desk.deliver()
-        if buried:
-            ports.metrics.parked("deliver", buried)
-        return taken
+def _deliver(ports: Ports, desk: DeliveryDesk) -> list[Service]:
+    """Mail and webhooks, which do not wait for each other."""
 
-    return Ticker(name="deliver", tick=tick, every_s=DELIVER_EVERY_S, metrics=ports.metrics, close=desk.close)
+    def counting(work: Callable[[], Awaitable[tuple[int, int]]]) -> Callable[[], Awaitable[int]]:
+        async def tick() -> int:
+            begun, buried = await work()
+            if buried:
+                ports.metrics.parked("deliver", buried)
+            return begun
+
+        return tick
+
+    every_s, metrics = DELIVER_EVERY_S, ports.metrics
+    return [
+        Ticker(name="deliver", tick=counting(desk.deliver), every_s=every_s, metrics=metrics),
+        Ticker(name="webhooks", tick=counting(desk.call), every_s=every_s, metrics=metrics, close=desk.close),
+    ]
 
 
 def _schedule(ports: Ports, settings: Settings) -> list[Service]:

@@ -8,6 +8,8 @@ import { signOut } from '../shell'
 import { setTheme, type Theme, theme } from '../theme'
 import { toast } from '../toasts'
 import { Button, Failed, join, PageHead, Skeletons } from '../ui/basics'
+import { Field, Part, Problem } from './settings/parts'
+import { Webhook } from './settings/webhook'
 
 export function Settings() {
   const me = useMyself()
@@ -52,6 +54,9 @@ export function Settings() {
           <Part title="Notifications">
             <Matrix />
           </Part>
+          <Part title="Webhook">
+            <Webhook />
+          </Part>
           <Part title="Theme">
             <ThemeChoice />
           </Part>
@@ -63,24 +68,6 @@ export function Settings() {
         </div>
       </div>
     </>
-  )
-}
-
-function Part({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section aria-label={title} className="rounded-xl border border-line bg-panel p-4">
-      <h2 className="mb-3 font-semibold">{title}</h2>
-      {children}
-    </section>
-  )
-}
-
-function Field({ label, ...rest }: { label: string } & React.InputHTMLAttributes<HTMLInputElement>) {
-  return (
-    <label className="flex flex-col gap-1 text-sm text-muted">
-      {label}
-      <input className="field text-text" {...rest} />
-    </label>
   )
 }
 
@@ -113,11 +100,7 @@ function Change({
   return (
     <form onSubmit={submit} className="flex flex-col gap-3">
       <div className="grid gap-3 sm:grid-cols-2">{children}</div>
-      {problem && (
-        <p role="alert" className="text-sm text-danger">
-          {problem}
-        </p>
-      )}
+      {problem && <Problem text={problem} />}
       <Button type="submit" className="self-start">
         {button}
       </Button>
@@ -139,6 +122,12 @@ const KINDS: [NotificationKind, string][] = [
 
 type Cell = PreferencesQuery['preferences'][number]
 
+const CHANNELS: [Cell['channel'], string][] = [
+  ['INBOX', 'Inbox'],
+  ['EMAIL', 'Email'],
+  ['WEBHOOK', 'Webhook'],
+]
+
 function Matrix() {
   const found = useQuery({
     queryKey: ['preferences'],
@@ -153,10 +142,10 @@ function Matrix() {
   async function set(channel: Cell['channel'], kind: NotificationKind, enabled: boolean): Promise<void> {
     const next = cells.map((cell) => {
       if (cell.kind !== kind) return cell
-      // Mail comes with the inbox, never instead of it.
       if (cell.channel === channel) return { ...cell, enabled }
+      // What goes out comes with the inbox, never instead of it.
       if (channel === 'INBOX' && !enabled) return { ...cell, enabled: false }
-      if (channel === 'EMAIL' && enabled) return { ...cell, enabled: true }
+      if (cell.channel === 'INBOX' && enabled) return { ...cell, enabled: true }
       return cell
     })
     client.setQueryData(['preferences'], next)
@@ -173,19 +162,22 @@ function Matrix() {
       <thead>
         <tr className="text-left text-xs text-muted">
           <th className="py-1 font-normal">When</th>
-          <th className="w-20 text-center font-normal">Inbox</th>
-          <th className="w-20 text-center font-normal">Email</th>
+          {CHANNELS.map(([channel, name]) => (
+            <th key={channel} className="w-20 text-center font-normal">
+              {name}
+            </th>
+          ))}
         </tr>
       </thead>
       <tbody>
         {KINDS.map(([kind, words]) => (
           <tr key={kind} className="border-t border-line">
             <td className="py-1.5">{words}</td>
-            {(['INBOX', 'EMAIL'] as const).map((channel) => (
+            {CHANNELS.map(([channel, name]) => (
               <td key={channel} className="text-center">
                 <input
                   type="checkbox"
-                  aria-label={`${words}: ${channel === 'INBOX' ? 'inbox' : 'email'}`}
+                  aria-label={`${words}: ${name.toLowerCase()}`}
                   checked={of(channel, kind)}
                   onChange={(event) => void set(channel, kind, event.target.checked)}
                 />
