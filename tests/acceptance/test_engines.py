@@ -7,6 +7,8 @@ import pytest
 
 from support.cluster import fresh_engines
 from support.processes import Program, run, verified
+from support.receiver import receiving
+from support.waiting import eventually
 
 pytestmark = pytest.mark.acceptance
 
@@ -31,8 +33,10 @@ def test_one_engine_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("JOB_LEASE", "5")
     data = tmp_path / "data"
-    with Program(data) as program:
+    with receiving() as receiver, Program(data, WEBHOOK_NETWORKS="127.0.0.0/8") as program:
         ann, bob = program.person("ann"), program.person("bob")
+        secret = ann.http.put("/notifications/webhook", json={"url": receiver.url}).json()["secret"]
+        ann.http.put("/notifications/preferences", json={"webhook": {"task.completed": True, "task.assigned": True}})
         ids = [ann.submit(title=f"t{n}", performer_id=bob.id)["id"] for n in range(20)]
         batch = ann.http.post("/tasks/batch", json=[{"title": f"b{n}", "performer_id": bob.id} for n in range(200)])
         program.kill()  # accepted, and hardly begun
@@ -42,7 +46,10 @@ def test_one_engine_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e
         assert ann.finished(job["id"])["result"] == "cba (len=3)"
         changed = bob.http.patch(f"/tasks/{ids[0]}", json={"status": "done", "performer_id": ann.id})
         assert changed.status_code == 200, changed.text
-        assert {one["kind"] for one in ann.inbox(2)} == {"task.completed", "task.assigned"}
+        told = ann.inbox(2)
+        assert {one["kind"] for one in told} == {"task.completed", "task.assigned"}
+        eventually(lambda: len(receiver.received) >= len(told))
+        assert [body["data"]["id"] for body in receiver.verified(secret)] == [one["id"] for one in told]
         assert ann.http.get("/readyz").json()["status"] == "ok"
         listed = ann.http.get("/tasks", params={"limit": 200, "status": "done"}).json()["items"]
         assert {one["id"] for one in listed} == {ids[0], job["id"]}
