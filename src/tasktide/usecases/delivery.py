@@ -24,8 +24,9 @@ BATCH = 50
 # Longer than any attempt, so that nobody else takes a delivery that is under way.
 LEASE_S = 120.0
 ATTEMPT_S = 60.0
-# Users whose webhooks are called at once; and calls taken for one of them at once.
+# Users whose webhooks are called at once, how many are looked at for that, and calls taken for one of them at once.
 LANES = 100
+LOOK = 1_000
 CALLS = 20
 # Calls that were not begun so long after they were taken are given back: an attempt must end within the lease.
 PATIENCE_S = 50.0
@@ -136,8 +137,8 @@ class DeliveryDesk:
         self._rests = {user_id: until_s for user_id, until_s in self._rests.items() if until_s > now}
         if self._closing or len(self._lanes) >= LANES:
             return 0
-        found = await self._jobs.waiting_users(self._after, LANES)
-        self._after = found[-1] if len(found) == LANES else UserId(0)
+        found = await self._jobs.waiting_users(self._after, LOOK)
+        self._after = found[-1] if len(found) == LOOK else UserId(0)
         free = [user_id for user_id in found if user_id not in self._lanes and user_id not in self._rests]
         begun = free[: LANES - len(self._lanes)]
         for user_id in begun:

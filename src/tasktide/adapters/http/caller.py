@@ -16,8 +16,8 @@ ENGINE = "webhook"
 # For a call as a whole: names, connection, request, and the head of the answer.
 CALL_S = 10.0
 CONNECT_S = 5.0
-# Connections at once, also those that are kept for the next call.
-CONNECTIONS = 100
+# Connections at once, also those that are kept for the next call: more than there are lanes, so that trials find room.
+CONNECTIONS = 200
 
 
 class _PrivateAddress(OSError):
@@ -37,6 +37,7 @@ class HttpCaller:
     def __init__(self, private: Collection[Network] = ()) -> None:
         self._private = private
         self._session: aiohttp.ClientSession | None = None
+        self._resolver: aiohttp.AsyncResolver | None = None
 
     async def call(self, call: Call) -> None:
         """See the port."""
@@ -61,13 +62,17 @@ class HttpCaller:
     async def close(self) -> None:
         """Give up all connections; twice is fine."""
         session, self._session = self._session, None
+        resolver, self._resolver = self._resolver, None
         if session is not None:
             await session.close()
+        if resolver is not None:
+            await resolver.close()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
+            self._resolver = aiohttp.AsyncResolver()
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS, socket_factory=self._socket),
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS, resolver=self._resolver, socket_factory=self._socket),
                 timeout=aiohttp.ClientTimeout(total=CALL_S, sock_connect=CONNECT_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
