@@ -128,6 +128,24 @@ async def test_a_receiver_that_hangs_holds_up_neither_others_nor_mail(engine: En
     assert receivers.took[url(ANN)] == list(range(1, 100)), "none was lost on the way"
 
 
+async def test_all_have_their_turn_where_there_are_more_than_lanes(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasktide.usecases.delivery.LANES", 2)
+    monkeypatch.setattr("tasktide.usecases.delivery.TURN_S", 0.0)
+    desk, receivers = await with_hooks(engine)
+    users = [UserId(number) for number in range(1, 6)]
+    for user_id in users:
+        await engine.webhooks.put(user_id, Webhook(url=url(user_id), secret=SECRET, created_at=make.NOW))
+        await put(engine, range(100 * user_id, 100 * user_id + 2 * CALLS), user_id)
+    turns = []
+    for _ in range(5):
+        assert (await desk.call())[0] == 2
+        await settle()
+        turns.append([len(receivers.took[url(user_id)]) // CALLS for user_id in users])
+    assert turns == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 0], [2, 1, 1, 1, 1], [2, 2, 2, 1, 1], [2, 2, 2, 2, 2]]
+
+
 async def test_two_desks_do_not_call_for_one_user_at_once(engine: Engine) -> None:
     desk, receivers = await with_hooks(engine)
     other, others = await with_hooks(engine)

@@ -132,15 +132,17 @@ class DeliveryDesk:
         return buried
 
     async def _open_lanes(self) -> int:
-        """For how many users it was begun; who comes first changes from time to time."""
+        """For how many users it was begun: around the circle, from the last one on."""
         now = self._clock.monotonic()
         self._rests = {user_id: until_s for user_id, until_s in self._rests.items() if until_s > now}
         if self._closing or len(self._lanes) >= LANES:
             return 0
-        found = await self._jobs.waiting_users(self._after, LOOK)
-        self._after = found[-1] if len(found) == LOOK else UserId(0)
+        found = list(await self._jobs.waiting_users(self._after, LOOK))
+        if self._after and len(found) < LOOK:
+            found += [one for one in await self._jobs.waiting_users(UserId(0), LOOK) if one <= self._after]
         free = [user_id for user_id in found if user_id not in self._lanes and user_id not in self._rests]
         begun = free[: LANES - len(self._lanes)]
+        self._after = begun[-1] if begun else found[-1] if len(found) >= LOOK else UserId(0)
         for user_id in begun:
             self._lanes[user_id] = asyncio.create_task(self._serve(user_id), name=f"webhooks of {user_id}")
         return len(begun)
@@ -149,12 +151,12 @@ class DeliveryDesk:
         """Call for one user until nothing is due, the receiver fails, or others should have a turn."""
         ends_s = self._clock.monotonic() + TURN_S
         try:
-            while not self._closing and self._clock.monotonic() < ends_s:
+            while not self._closing:
                 calls = await self._jobs.take_calls(user_id, CALLS, LEASE_S)
                 tried = await self._call_each(calls)
                 if tried < len(calls):
                     await self._jobs.give_back(calls[tried:])
-                if not calls or user_id in self._rests:
+                if not calls or user_id in self._rests or self._clock.monotonic() >= ends_s:
                     break
         except Exception as error:
             # What was not written down comes again when its lease ends.
