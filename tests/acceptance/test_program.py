@@ -193,12 +193,13 @@ def test_a_backup_under_load_is_whole_and_goes_on_where_it_was_taken(tmp_path: P
         assert client.get(f"/tasks/{before[-1]}").json()["performer_id"] == bob.id
         # What is new gets ids that nothing had, and is not taken for what was handled after the copy.
         before += [client.post("/tasks", json={"title": f"new {n}"}).json()["id"] for n in range(20)]
-        assert len(set(before)) == len(before)
+        assert min(before[-20:]) > max(accepted), "nor has, in the original, since"
         assert client.get(f"/tasks/{before[-1]}").json()["title"] == "new 19"
         assert program.stop() == 0
     record = tmp_path / "record"
     record.write_text("".join(f"{one}\n" for one in before))
     assert verified(copy, record)["tasks"] >= len(before)
+    _refuses_what_does_not_go_together(data, copy)
     nothing = run(tmp_path / "none", "backup", str(tmp_path / "other"))
     assert (nothing.returncode, "There is no tasktide.db" in nothing.stderr) == (3, True)
     assert not (tmp_path / "other").exists()
@@ -207,6 +208,21 @@ def test_a_backup_under_load_is_whole_and_goes_on_where_it_was_taken(tmp_path: P
     assert run(tmp_path / "none", "admin", "notanemail").returncode == 2
     assert not (tmp_path / "none").exists(), "a wrong address makes no data"
     assert "is no folder" in run(record, "admin", "ann@example.org").stderr
+
+
+def _refuses_what_does_not_go_together(data: Path, older: Path) -> None:
+    main = (data / "tasktide.db").read_bytes()
+    (data / "tasktide.db").write_bytes((older / "tasktide.db").read_bytes())
+    (older / "tasktide.db").write_bytes(main)
+    torn = run(older, "up", PORT="0")
+    assert (torn.returncode, "is of an earlier moment than submissions.db" in torn.stderr) == (3, True), torn.stderr
+    (older / "tasktide.db").unlink()
+    lost = run(older, "up", PORT="0")
+    assert (lost.returncode, "tasktide.db is missing" in lost.stderr) == (3, True), lost.stderr
+    assert not (older / "tasktide.db").exists()
+    (older / "submissions.db").rename(older / "submissions.db.partial")
+    half = run(older, "up", PORT="0")
+    assert (half.returncode, "half of a copy" in half.stderr) == (3, True), half.stderr
 
 
 def test_a_token_for_those_who_have_the_machine(tmp_path: Path) -> None:

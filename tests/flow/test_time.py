@@ -178,6 +178,28 @@ async def test_a_deletion_is_remembered_longer_than_the_log_could_bring_the_task
     assert await engine.tasks.purge(later(engine.clock.now(), 1)) == 0, "nothing is left to forget"
 
 
+async def test_a_clock_that_is_ahead_for_a_moment_makes_nothing_forgotten(engine: Engine) -> None:
+    made = schedule(engine)
+    await made.ring()
+    await engine.replies.claim("k", b"d", 5, later(engine.clock.now(), 86_400))
+    engine.clock.jump(3 * 86_400)
+    await made.ring()
+    await made.sweep()
+    engine.clock.advance(60)
+    await made.ring()
+    await made.sweep()
+    engine.clock.jump(-3 * 86_400)
+    await made.ring()
+    await made.sweep()
+    claim = await engine.replies.claim("k", b"d", 9, later(engine.clock.now(), 86_400))
+    assert claim is not None
+    assert claim.first_id == 5
+    engine.clock.advance(86_400)
+    await made.ring()
+    await made.sweep()
+    assert await engine.replies.claim("k", b"d", 9, later(engine.clock.now(), 60)) is None
+
+
 class Post:
     """A mailer that refuses so many times, for good or not."""
 

@@ -1,11 +1,13 @@
 """What becomes of a job, whatever its handler does."""
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -86,8 +88,31 @@ def exits_in_a_thread(_payload: Any, _context: Context) -> None:
     sys.exit(3)
 
 
+@dataclass
+class Measured:
+    value: float
+
+
 async def returns_nan(_payload: Any, _context: Context) -> Any:
     return {"deep": [float("nan")]}
+
+
+async def returns_nan_in_a_record(_payload: Any, _context: Context) -> Any:
+    return [Measured(float("nan"))]
+
+
+async def returns_inf_as_a_key(_payload: Any, _context: Context) -> Any:
+    return {float("inf"): 1}
+
+
+async def returns_half_of_a_text(_payload: Any, _context: Context) -> Any:
+    return {"deep": msgspec.Raw(b'{"a":')}
+
+
+async def goes_on_when_cancelled(_payload: Any, _context: Context) -> Any:
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(60)
+    return "late"
 
 
 async def returns_an_object(_payload: Any, _context: Context) -> Any:
@@ -142,6 +167,10 @@ def stops_iterating(_payload: Any, _context: Context) -> None:
         (exits, "SystemExit: 3"),
         (exits_in_a_thread, "SystemExit: 3"),
         (returns_nan, "ValueError: the result holds a number that JSON cannot: nan or inf"),
+        (returns_nan_in_a_record, "ValueError: the result holds a number that JSON cannot: nan or inf"),
+        (returns_inf_as_a_key, "ValueError: the result holds a number that JSON cannot: nan or inf"),
+        (returns_half_of_a_text, "DecodeError: Input data was truncated"),
+        (goes_on_when_cancelled, "It ran longer than 0.1 s."),
         (returns_an_object, "TypeError: Encoding objects of type object is unsupported"),
         (returns_too_much, "ValueError: the result is 1003 bytes of JSON, more than 1000"),
         (raises_its_own_timeout, "TimeoutError: upstream was slow"),

@@ -256,11 +256,14 @@ class Processing:
         deadline = asyncio.timeout(timeout_s)
         try:
             async with deadline:
-                return await function(payload, context)
+                result = await function(payload, context)
         except TimeoutError:
             if deadline.expired():
                 raise OutOfTime from None
             raise
+        if deadline.expired():  # it was cancelled, and went on
+            raise OutOfTime
+        return result
 
     def _result(self, value: Any) -> Raw:
         if not is_finite(value):

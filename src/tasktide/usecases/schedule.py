@@ -26,6 +26,8 @@ TOMBSTONES_KEPT_S = 7 * 86_400.0
 SAID_WITHIN_S = 6.0
 # Wall time that passes faster or slower than it can: somebody has set the clock.
 JUMP_S = 1.0
+# A clock that was set wrong is set again within this time, or it was right.
+SET_AGAIN_S = 600.0
 
 
 class Schedule:
@@ -51,6 +53,7 @@ class Schedule:
         self._grace_s = job_lease_s / 3 + SAID_WITHIN_S
         # Since when looks have gone well one after the other, and the two clocks at the last one.
         self._steady_since: float | None = None
+        self._jumped_at_s = float("-inf")
         self._looked_at: tuple[float, float] | None = None
         self._random = random
         self._store = store
@@ -79,8 +82,13 @@ class Schedule:
         return len(due)
 
     async def sweep(self) -> None:
-        """Forget expired sessions and replies, old deliveries and deletions, and log records that all have read."""
+        """Forget expired sessions and replies, old deliveries and deletions, and log records that all have read.
+
+        Not soon after the clock was set: it may have been set wrong, and what is forgotten does not come back.
+        """
         now = self._clock.now()
+        if self._clock.monotonic() - self._jumped_at_s < SET_AGAIN_S:
+            return
         await self._sessions.purge(now)
         await self._replies.purge(now)
         await self._jobs.purge(later(now, -DELIVERIES_KEPT_S))
@@ -94,6 +102,7 @@ class Schedule:
             wall_before_s, steady_before_s = self._looked_at
             if abs((wall_s - wall_before_s) - (steady_s - steady_before_s)) > JUMP_S:
                 self._steady_since = None
+                self._jumped_at_s = steady_s
         self._looked_at = wall_s, steady_s
         return steady_s if self._steady_since is None else self._steady_since
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tasktide.settings import Settings
 DATABASE_FILE = "tasktide.db"
 # What is accepted and not yet stored; see decision 13.
 SUBMISSIONS_FILE = "submissions.db"
+# The end of the name of a file that is still being copied.
+PARTIAL = ".partial"
 
 
 class CannotStart(Exception):
@@ -53,6 +56,7 @@ def migrate_folder(folder: Path) -> list[int]:
     main = str(folder / DATABASE_FILE)
     with or_cannot_start(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_main(folder)
         with contextlib.closing(database.connect(main)) as connection:
             applied = migrate.migrate(connection)
         if not (folder / SUBMISSIONS_FILE).exists():
@@ -78,15 +82,26 @@ def backup_folder(settings: Settings, target: Path) -> int:
         if any(target.iterdir()):
             raise CannotStart(f"{target} is not empty: name a new folder, so that no older copy is lost.")
         try:
-            # The longer transactions are those of the store: nobody who submits waits for them.
-            backup.copy({folder / name: target / name for name in (DATABASE_FILE, SUBMISSIONS_FILE)})
-            if (folder / secret.FILE).is_file():
-                shutil.copy2(folder / secret.FILE, target)
+            _copy(folder, target)
         except BaseException:
-            for name in (SUBMISSIONS_FILE, DATABASE_FILE, secret.FILE):  # half of a copy is none
-                (target / name).unlink(missing_ok=True)
+            for one in target.iterdir():  # half of a copy is none
+                one.unlink()
             raise
         return sum(one.stat().st_size for one in target.iterdir())
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """The files get their names when all are whole, that without which no folder is served last."""
+    partial = {name: target / f"{name}{PARTIAL}" for name in (secret.FILE, SUBMISSIONS_FILE, DATABASE_FILE)}
+    # The longer transactions are those of the store: nobody who submits waits for them.
+    backup.copy({folder / name: partial[name] for name in (DATABASE_FILE, SUBMISSIONS_FILE)})
+    backup.mark(partial[DATABASE_FILE], int(time.time()))
+    if (folder / secret.FILE).is_file():
+        shutil.copy2(folder / secret.FILE, partial[secret.FILE])
+    for name, one in partial.items():
+        if one.exists():
+            one.rename(target / name)
+    backup.settle(target)
 
 
 @contextlib.contextmanager
@@ -102,6 +117,18 @@ def or_cannot_start(folder: Path) -> Iterator[None]:
         raise CannotStart(f"{folder} is no folder: name one, or what can be made one.") from None
     except (OSError, database.Failure) as error:
         raise CannotStart(f"The data folder {folder} cannot be used: {error}.") from None
+
+
+def _check_main(folder: Path) -> None:
+    """CannotStart when the folder is half of a copy, or has lost the file that everything is in."""
+    if any(folder.glob(f"*{PARTIAL}")):
+        raise CannotStart(f"{folder} is half of a copy, of a backup that did not end: make another one.")
+    submissions = folder / SUBMISSIONS_FILE
+    if not (folder / DATABASE_FILE).exists() and submissions.exists() and submissions.stat().st_size:
+        raise CannotStart(
+            f"{folder / DATABASE_FILE} is missing, and with it all but what was accepted last: put it back. If it is "
+            f"gone for good, remove {SUBMISSIONS_FILE} as well to begin anew."
+        )
 
 
 def _check_submissions(folder: Path) -> None:

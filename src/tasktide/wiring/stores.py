@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from tasktide.adapters.sqlite import whole
 from tasktide.adapters.sqlite.database import Database
 from tasktide.adapters.sqlite.ids import SqliteIds
 from tasktide.adapters.sqlite.jobs import SqliteJobs, release_leases
@@ -97,8 +98,16 @@ async def patiently(what: str, call: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _on_sqlite(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, *, server: bool) -> Stores:
-    base, embedded = _open_folder(settings, clock, stack, server=server)
+    base, submissions = _open_folder(settings, stack, server=server)
+    embedded = SqliteLog(base, clock, submissions)
     if server:
+        if await whole.is_torn(base, submissions):
+            raise CannotStart(
+                f"{DATABASE_FILE} in {settings.data_dir} is of an earlier moment than {SUBMISSIONS_FILE}: "
+                "put back files of one backup, both."
+            )
+        if await whole.leap(base, clock.now()):
+            structlog.get_logger("tasktide").info("restored", detail="This is a copy: its ids go on far behind.")
         await release_leases(base, clock)
     log = await _kafka(settings, stack) if settings.kafka_brokers else embedded
     # With the log elsewhere, the tables of the embedded one are where the stores leave what they have to say.
@@ -128,7 +137,8 @@ async def _on_postgres(settings: Settings, clock: Clock, stack: contextlib.Async
     if settings.kafka_brokers:
         log: Log = await _kafka(settings, stack)
     else:
-        _, log = _open_folder(settings, clock, stack, server=server)
+        base, submissions = _open_folder(settings, stack, server=server)
+        log = SqliteLog(base, clock, submissions)
     opened = postgres.Stores(
         settings.database_url or "",
         settings.shard_urls,
@@ -165,10 +175,8 @@ async def _on_postgres(settings: Settings, clock: Clock, stack: contextlib.Async
     )
 
 
-def _open_folder(
-    settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, *, server: bool
-) -> tuple[Database, SqliteLog]:
-    """The files of the data folder; a server holds it for itself."""
+def _open_folder(settings: Settings, stack: contextlib.AsyncExitStack, *, server: bool) -> tuple[Database, Database]:
+    """The files of the data folder, all and submissions; a server holds it for itself."""
     folder = settings.data_dir
     with or_cannot_start(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -179,7 +187,7 @@ def _open_folder(
         stack.push_async_callback(base.close)
         submissions = Database(folder / SUBMISSIONS_FILE)
         stack.push_async_callback(submissions.close)
-    return base, SqliteLog(base, clock, submissions)
+    return base, submissions
 
 
 async def _kafka(settings: Settings, stack: contextlib.AsyncExitStack) -> Log:

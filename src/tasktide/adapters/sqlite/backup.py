@@ -10,6 +10,8 @@ from tasktide import resources
 from tasktide.adapters.sqlite import database
 
 SQL = resources.statements(__package__, "backup")
+# The row among the leases that says that this is a copy, and of when.
+MARK = "(copied)"
 
 
 def copy(files: Mapping[Path, Path]) -> None:
@@ -40,9 +42,24 @@ def _write(reader: sqlite3.Connection, target: Path) -> None:
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with contextlib.closing(sqlite3.connect(target)) as copied:
         reader.backup(copied)
-    for path in (target, target.parent):
+    settle(target)
+
+
+def settle(*paths: Path) -> None:
+    """Have files, or the names in folders, on the disk."""
+    for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def mark(copied: Path, at_s: int) -> None:
+    """Write into a copied database when that was, in Unix seconds: whoever serves it has to lease ids anew.
+
+    Its ids would be those that the original has given out since.
+    """
+    with contextlib.closing(sqlite3.connect(copied)) as connection, connection:
+        connection.execute(SQL["mark"], (MARK, at_s))
+    settle(copied)
