@@ -100,6 +100,18 @@ FORGED = (
         (statement("UPDATE tasks SET status = 'done' WHERE id = 9"), "damaged task 9"),
         (statement("UPDATE tasks SET doc = json_set(doc, '$.title', 'x') WHERE id = 3"), "damaged task 3"),
         (statement("DELETE FROM task_tombstones"), "missing task 4"),
+        (statement("UPDATE tasks SET doc = '{' WHERE id = 9"), "damaged task 9"),
+        (statement("UPDATE tasks SET doc = json_set(doc, '$.description', 'x') WHERE id = 9"), "damaged task 9"),
+        (statement("UPDATE tasks SET performer_id = 1 WHERE id = 9"), "damaged task 9"),
+        (statement("UPDATE tasks SET created_at = '2020' WHERE id = 9"), "damaged task 9"),
+        (statement("UPDATE task_history SET event = '{' WHERE task_id = 3"), "damaged task 3"),
+        (statement("UPDATE notifications SET message = 'x' WHERE id = 5"), "damaged user 2"),
+        (statement("DELETE FROM log_batches WHERE topic = 'task.events' AND last_offset ="
+                   " (SELECT max(last_offset) FROM log_batches WHERE topic = 'task.events')"), "missing topic task"),
+        (statement("DELETE FROM log_batches WHERE topic = 'notification.events' AND last_offset ="
+                   " (SELECT min(last_offset) FROM log_batches WHERE topic = 'notification.events' AND last_offset >"
+                   " (SELECT min(last_offset) FROM log_batches WHERE topic = 'notification.events'))"),
+         "missing topic notification"),
         (statement("UPDATE log_groups SET committed = committed - 2 WHERE topic = 'notification.events'",
                    "DELETE FROM log_batches WHERE topic = 'notification.events' AND last_offset ="
                    " (SELECT max(last_offset) FROM log_batches WHERE topic = 'notification.events')"),

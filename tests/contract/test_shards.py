@@ -297,7 +297,7 @@ async def test_the_evidence_is_of_one_moment(engine: Engine) -> None:
         [history] = [page async for page in evidence.history()]
     finally:
         await evidence.close()
-    assert [kept.version for kept in page] == [event.version for event in history] == [1]
+    assert [kept.searched[0] for kept in page] == [event.version for event in history] == [1]
 
 
 async def test_who_waits_to_fill_inboxes_holds_no_connection(engine: Engine) -> None:

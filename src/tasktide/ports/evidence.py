@@ -1,10 +1,12 @@
 """Everything that is kept: what a verification reads."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.ports.log import Stored
+
+SEARCHED = ("version", "status", "priority", "creator_id", "performer_id", "handler", "created_at", "updated_at")
 
 
 class KeptRecord(NamedTuple):
@@ -16,12 +18,11 @@ class KeptRecord(NamedTuple):
 
 
 class KeptTask(NamedTuple):
-    """A stored task: its version and status as the store searches by them, and itself as JSON."""
+    """A stored task: itself as JSON, and the fields `SEARCHED` as the store searches by them."""
 
     task_id: TaskId
-    version: int
-    status: str
     body: bytes
+    searched: tuple[Any, ...]
 
 
 class KeptEvent(NamedTuple):
@@ -38,6 +39,8 @@ class KeptNotification(NamedTuple):
     notification_id: NotificationId
     user_id: UserId
     event_id: str
+    content: tuple[str, int | None, str]
+    """Kind, task and message."""
 
 
 class Exceptions(NamedTuple):

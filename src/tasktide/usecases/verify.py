@@ -9,7 +9,8 @@ from tasktide.domain import audience, events
 from tasktide.domain.events import NotificationPlanned, TaskEvent, TaskIngested
 from tasktide.domain.findings import Fault, Findings
 from tasktide.domain.ids import TaskId, UserId
-from tasktide.ports.evidence import Exceptions, KeptEvent, KeptRecord, LogEvidence, StoreEvidence
+from tasktide.domain.tasks import Task
+from tasktide.ports.evidence import SEARCHED, Exceptions, KeptEvent, KeptRecord, KeptTask, LogEvidence, StoreEvidence
 
 # Who must have handled a record before its effect can be asked for, by topic.
 GROUPS = {
@@ -17,6 +18,8 @@ GROUPS = {
 }
 
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_task = msgspec.json.Decoder(Task).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class _HistoryData(Struct):
@@ -48,8 +51,9 @@ class Verification:
         self._exceptions = Exceptions(frozenset(), frozenset(), frozenset())
         self._committed: dict[str, Mapping[int, int]] = {}
         self._versions: dict[TaskId, int] = {}
-        # Notifications by (event, user): the id of the first.
-        self._told: dict[tuple[str, UserId], int] = {}
+        self._digests: dict[TaskId, int] = {}
+        # Notifications by (event, user): the id of the first, and a digest of what it says.
+        self._told: dict[tuple[str, UserId], tuple[int, int]] = {}
         self._planned: set[tuple[str, UserId]] = set()
 
     async def run(self, accepted: Collection[TaskId] = ()) -> Findings:
@@ -75,23 +79,25 @@ class Verification:
         async for page in self._evidence.tasks():
             for kept in page:
                 self.findings.tasks += 1
-                self._versions[kept.task_id] = kept.version
+                version: int = kept.searched[0]
+                self._versions[kept.task_id] = version
                 subject = f"task {kept.task_id}"
                 while (event := await history.peek()) is not None and event.task_id < kept.task_id:
                     self._of_no_task(event)
                     await history.next()
-                fields = _decode_fields(kept.body)
-                if (bytes(fields["version"]), bytes(fields["status"])) != _shown(kept.version, kept.status):
-                    self.findings.add(Fault.DAMAGED, subject, "what it is found by differs from what it is")
+                fields = self._fields(kept)
+                for name in _differing(kept, fields):
+                    self.findings.add(Fault.DAMAGED, subject, f"the {name} that it is found by differs from what it is")
                 expected = 1
                 while (event := await history.peek()) is not None and event.task_id == kept.task_id:
                     await history.next()
-                    for version in range(expected, event.version):
-                        self.findings.add(Fault.MISSING, subject, f"no history of version {version}")
+                    for one in range(expected, event.version):
+                        self.findings.add(Fault.MISSING, subject, f"no history of version {one}")
                     expected = event.version + 1
-                    self._replay(subject, fields, event, is_last=event.version == kept.version)
-                if expected != kept.version + 1:
-                    detail = f"history ends at version {expected - 1}, the task is at {kept.version}"
+                    if fields and event.version == version:
+                        self._replay(subject, fields, event)
+                if expected != version + 1:
+                    detail = f"history ends at version {expected - 1}, the task is at {version}"
                     self.findings.add(Fault.MISSING, subject, detail)
         while (event := await history.peek()) is not None:
             self._of_no_task(event)
@@ -100,11 +106,23 @@ class Verification:
     def _of_no_task(self, event: KeptEvent) -> None:
         self.findings.add(Fault.MISSING, f"task {event.task_id}", f"there is history of version {event.version} alone")
 
-    def _replay(self, subject: str, fields: dict[str, Raw], event: KeptEvent, *, is_last: bool) -> None:
+    def _fields(self, kept: KeptTask) -> dict[str, Raw]:
+        """What the task is; nothing when nobody can read it."""
+        try:
+            self._digests[kept.task_id] = _digest(_decode_task(kept.body))
+            return _decode_fields(kept.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.findings.add(Fault.DAMAGED, f"task {kept.task_id}", "it cannot be read")
+            return {}
+
+    def _replay(self, subject: str, fields: dict[str, Raw], event: KeptEvent) -> None:
         """What the last event says of a field is what the task shows."""
-        if not is_last:
+        try:
+            changes = _decode_history(event.body).data.changes
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.findings.add(Fault.DAMAGED, subject, f"its history of version {event.version} cannot be read")
             return
-        for name, (_, after) in _decode_history(event.body).data.changes.items():
+        for name, (_, after) in changes.items():
             if bytes(fields.get(name, Raw(b""))) != bytes(after):
                 self.findings.add(Fault.DAMAGED, subject, f"{name} is not what its last event says")
 
@@ -114,7 +132,8 @@ class Verification:
             for kept in page:
                 self.findings.notifications += 1
                 key = (kept.event_id, kept.user_id)
-                if self._told.setdefault(key, kept.notification_id) != kept.notification_id:
+                first, _ = self._told.setdefault(key, (kept.notification_id, hash(kept.content)))
+                if first != kept.notification_id:
                     detail = f"notification {kept.notification_id} repeats the event {kept.event_id}"
                     self.findings.add(Fault.DOUBLED, f"user {kept.user_id}", detail)
 
@@ -130,17 +149,20 @@ class Verification:
             if (event_id, user_id) in self._planned:
                 continue  # said again
             self._planned.add((event_id, user_id))
-            number = self._told.get((event_id, user_id))
-            if number is None:
+            told = self._told.get((event_id, user_id))
+            if told is None:
                 # Somebody with preferences of their own may not have wanted it.
                 if not self._plans.is_excused(record) and user_id not in self._exceptions.choosy:
                     self.findings.add(Fault.MISSING, f"user {user_id}", f"not told of the event {event_id}")
                 continue
+            number, content = told
+            if content != hash((str(event.data.kind), event.data.task_id, event.data.message)):
+                self.findings.add(Fault.DAMAGED, f"user {user_id}", f"notification {number} is not what was planned")
             if number < last.get(user_id, 0):
                 detail = f"notification {number} was planned after {last[user_id]} and comes before it"
                 self.findings.add(Fault.DISORDERED, f"user {user_id}", detail)
             last[user_id] = max(number, last.get(user_id, 0))
-        for (event_id, user_id), number in self._told.items() if self._plans.is_whole else ():
+        for (event_id, user_id), (number, _) in self._told.items() if self._plans.is_whole else ():
             if (event_id, user_id) not in self._planned:
                 detail = f"notification {number} of the event {event_id} was never planned"
                 self.findings.add(Fault.DOUBLED, f"user {user_id}", detail)
@@ -163,6 +185,8 @@ class Verification:
                 detail = f"version {task.version} comes before version {last + 1}"
                 self.findings.add(Fault.DISORDERED, f"task {task.id}", detail)
             seen[task.id] = max(last, task.version)
+            if self._versions.get(task.id) == task.version and self._digests.get(task.id) != _digest(task):
+                self.findings.add(Fault.DAMAGED, f"task {task.id}", "it is not what its last event on the log carries")
             if has_more or records.is_late(record) or not self._plans.is_whole:
                 continue
             for plan in audience.plan(event):
@@ -226,8 +250,11 @@ class _Topic:
                 last[one.partition] = one.number
                 self._findings.waiting += one.number > self._committed.get(one.partition, 0)
                 yield one
-        if any(partition not in last for partition, number in self._committed.items() if number):
-            self.is_whole = False  # all of them were handled, and removed
+        for partition, committed in self._committed.items():
+            if committed and partition not in last:
+                self.is_whole = False  # all of them were handled, and removed
+            elif last.get(partition, 0) < committed:
+                self._gone(last[partition] + 1, committed, "from the end")
 
     def decoded(self, one: KeptRecord) -> object:
         """The event; None when nobody can read it, which is a fault unless it was set aside."""
@@ -248,13 +275,17 @@ class _Topic:
         return one.number > self._committed.get(one.partition, 0)
 
     def _check_gap(self, last: int, one: KeptRecord) -> None:
-        if one.number == last + 1:
-            return
-        self.is_whole = False
+        """Retention removes the oldest alone, and none that was not handled."""
         committed = self._committed.get(one.partition, 0)
-        if one.number - 1 > committed:
-            detail = f"records {max(last, committed) + 1} to {one.number - 1} are gone unread"
-            self._findings.add(Fault.MISSING, f"topic {self._topic}", detail)
+        if last and one.number > last + 1:
+            self._gone(last + 1, one.number - 1, "from between others")
+        elif one.number > last + 1:
+            self.is_whole = False
+            if one.number - 1 > committed:
+                self._gone(committed + 1, one.number - 1, "unread")
+
+    def _gone(self, first: int, last: int, how: str) -> None:
+        self._findings.add(Fault.MISSING, f"topic {self._topic}", f"records {first} to {last} are gone {how}")
 
 
 class _Cursor:
@@ -278,5 +309,11 @@ class _Cursor:
         self._index += 1
 
 
-def _shown(version: int, status: str) -> tuple[bytes, bytes]:
-    return msgspec.json.encode(version), msgspec.json.encode(status)
+def _digest(task: Task) -> int:
+    return hash(_encode(task))
+
+
+def _differing(kept: KeptTask, fields: dict[str, Raw]) -> list[str]:
+    """Which of the fields that it is searched by are not as the task itself has them."""
+    shown = zip(SEARCHED, kept.searched, strict=True)
+    return [name for name, value in shown if fields and bytes(fields[name]) != _encode(value)]

@@ -42,8 +42,8 @@ class PostgresEvidence:
     async def tasks(self) -> AsyncIterator[Sequence[KeptTask]]:
         """See the port."""
         async for rows in self._merged("tasks", (0,), lambda row: (row[0],)):
-            settled = {row[0]: row for row in sorted(rows, key=lambda row: row[4] != _ARRIVING)}
-            yield [KeptTask(TaskId(n), row[1], row[2], row[3].encode()) for n, row in sorted(settled.items())]
+            settled = {row[0]: row for row in sorted(rows, key=lambda row: row[2] != _ARRIVING)}
+            yield [KeptTask(TaskId(n), row[1].encode(), tuple(row[3:])) for n, row in sorted(settled.items())]
 
     async def history(self) -> AsyncIterator[Sequence[KeptEvent]]:
         """See the port."""
@@ -54,7 +54,7 @@ class PostgresEvidence:
     async def notifications(self) -> AsyncIterator[Sequence[KeptNotification]]:
         """See the port."""
         async for rows in self._merged("notifications", (0,), lambda row: (row[0],)):
-            yield [KeptNotification(NotificationId(row[0]), UserId(row[1]), row[2]) for row in rows]
+            yield [KeptNotification(NotificationId(row[0]), UserId(row[1]), row[2], tuple(row[3:])) for row in rows]
 
     async def exceptions(self) -> Exceptions:
         """See the port."""

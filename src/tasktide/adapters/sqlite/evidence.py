@@ -43,7 +43,7 @@ class SqliteEvidence:
         """See the port."""
         after = 0
         while rows := await self._all(self._main, "tasks", (after, PAGE)):
-            yield [KeptTask(TaskId(one[0]), one[1], one[2], one[3].encode()) for one in rows]
+            yield [KeptTask(TaskId(one[0]), one[1].encode(), one[2:]) for one in rows]
             after = rows[-1][0]
 
     async def history(self) -> AsyncIterator[Sequence[KeptEvent]]:
@@ -57,7 +57,7 @@ class SqliteEvidence:
         """See the port."""
         after = 0
         while rows := await self._all(self._main, "notifications", (after, PAGE)):
-            yield [KeptNotification(NotificationId(one[0]), UserId(one[1]), one[2]) for one in rows]
+            yield [KeptNotification(NotificationId(one[0]), UserId(one[1]), one[2], one[3:]) for one in rows]
             after = rows[-1][0]
 
     async def committed(self, topic: str, group: str) -> Mapping[int, int]:

@@ -4,7 +4,8 @@ SET LOCAL idle_in_transaction_session_timeout = 0
 
 -- name: tasks
 -- A page of tasks. One that arrives from another shard still stands there. Primary key.
-SELECT id, version, status, doc, moving FROM tasks WHERE id > $1 ORDER BY id LIMIT $2
+SELECT id, doc, moving, version, status, priority, creator_id, performer_id, handler, created_at, updated_at
+FROM tasks WHERE id > $1 ORDER BY id LIMIT $2
 
 -- name: history
 -- A page of events. Primary key.
@@ -12,7 +13,7 @@ SELECT task_id, version, event FROM task_history WHERE (task_id, version) > ($1,
 
 -- name: notifications
 -- A page of all inboxes. Primary key.
-SELECT id, user_id, event_id FROM notifications WHERE id > $1 ORDER BY id LIMIT $2
+SELECT id, user_id, event_id, kind, task_id, message FROM notifications WHERE id > $1 ORDER BY id LIMIT $2
 
 -- name: deleted
 -- Ids of deleted tasks.

@@ -16,7 +16,8 @@ SELECT coalesce(sum(records), 0) FROM log_batches
 
 -- name: tasks
 -- Tasks behind an id. Primary key.
-SELECT id, version, status, doc FROM tasks WHERE id > ? ORDER BY id LIMIT ?
+SELECT id, doc, version, status, priority, creator_id, performer_id, handler, created_at, updated_at
+FROM tasks WHERE id > ? ORDER BY id LIMIT ?
 
 -- name: history
 -- Events behind a task and version. Primary key.
@@ -24,7 +25,7 @@ SELECT task_id, version, event FROM task_history WHERE (task_id, version) > (?, 
 
 -- name: notifications
 -- Notifications behind an id. Primary key.
-SELECT id, user_id, event_id FROM notifications WHERE id > ? ORDER BY id LIMIT ?
+SELECT id, user_id, event_id, kind, task_id, message FROM notifications WHERE id > ? ORDER BY id LIMIT ?
 
 -- name: deleted
 SELECT id FROM task_tombstones
