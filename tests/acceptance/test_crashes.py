@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -13,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.processes import Program, all_of
+from support.processes import Program, all_of, free_port
 from support.server import Person
 
 pytestmark = pytest.mark.acceptance
@@ -158,3 +160,28 @@ def test_a_job_that_kills_its_process_is_failed_and_its_neighbours_are_done(tmp_
         assert failed["error"] == "The worker died while running it."
         assert ann.finished(neighbour)["status"] == "done"
         assert program.stop() == 0
+
+
+def test_what_a_handler_forked_keeps_neither_the_port_nor_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "forking.py").write_text(
+        "import os\nfrom concurrent.futures import ProcessPoolExecutor\nfrom tasktide import Context, handler\n\n"
+        "POOL = ProcessPoolExecutor(1)\n\n\n"
+        '@handler("forking")\ndef forking(payload: object, context: Context) -> int:\n'
+        "    return POOL.submit(os.getpid).result()\n"
+    )
+    port = str(free_port())
+    with Program(tmp_path / "data", "up", "--app", "forking", PORT=port) as program:
+        ann = program.person("ann")
+        child: Any = ann.finished(ann.submit(handler="forking", title="x")["id"])["result"]
+        try:
+            program.kill()
+            os.kill(child, 0)
+            program.start()
+            assert program.address.endswith(port)
+            assert ann.http.get("/auth/me").status_code == 200
+        finally:
+            os.kill(child, signal.SIGKILL)
+        again: Any = ann.finished(ann.submit(handler="forking", title="x")["id"])["result"]
+        assert program.stop() == 0
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(again, signal.SIGKILL)

@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from tasktide.wiring.embedded import CannotStart
+from tasktide.wiring.embedded import CannotStart, keep_from_children
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -20,4 +20,5 @@ def bind(host: str, port: int) -> socket.socket:
         reason = error.strerror or error
         raise CannotStart(f"Cannot listen on {host}:{port}: {reason}. Set {variable} to another.") from None
     bound.setblocking(False)
+    keep_from_children(bound)
     return bound

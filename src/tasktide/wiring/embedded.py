@@ -8,8 +8,23 @@ from pathlib import Path
 
 from tasktide.adapters.sqlite import backup, database, evidence, migrate
 from tasktide.adapters.system import lock, secret
+from tasktide.adapters.system.forks import keep_from_children
 from tasktide.domain import events
 from tasktide.settings import Settings
+
+__all__ = [
+    "DATABASE_FILE",
+    "SUBMISSIONS_FILE",
+    "CannotStart",
+    "backup_folder",
+    "embedded_evidence",
+    "engine_version",
+    "has_data",
+    "is_served",
+    "keep_from_children",
+    "migrate_folder",
+    "or_cannot_start",
+]
 
 DATABASE_FILE = "tasktide.db"
 # What is accepted and not yet stored; see decision 13.

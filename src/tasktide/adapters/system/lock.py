@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
+from tasktide.adapters.system.forks import keep_from_children
+
 PAUSES_S = (0.05, 0.1, 0.2)
 
 
@@ -33,6 +35,7 @@ def hold(directory: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise DirectoryInUse(f"{directory} is in use by the process {holder}") from None
+        keep_from_children(file)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
