@@ -266,6 +266,7 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(tmp_path: Path) -> N
         assert program.stop() == 0
     assert "poison" in run(data, "letters", "show", first).stdout, "without a server too"
     assert run(data, "letters", "show", "1180591620717411303424").returncode == 2
+    assert verified(data)["tasks"] == 1, "who dropped or replayed a letter knew what they did"
 
 
 def _wait_for_letters(admin: Person, count: int) -> list[dict[str, Any]]:

@@ -43,4 +43,8 @@ async def test_drop_forgets_the_letter_alone(engine: Engine) -> None:
     [kept] = await engine.letters.find(0, 10)
     assert await engine.letters.drop(kept.id)
     assert not await engine.letters.drop(kept.id)
+    gone = "SELECT topic, pipeline, position FROM letters_gone"
+    assert await engine.query(gone) == [(LETTER.topic, LETTER.pipeline, LETTER.position)]
+    await engine.letters.park([LETTER])
+    assert await engine.letters.drop((await engine.letters.find(0, 10))[0].id), "set aside once more"
     assert await engine.log.reader("task.events", "test").read(10, 0) == []

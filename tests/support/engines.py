@@ -240,6 +240,7 @@ _KEPT_ONCE = (
     "webhooks",
     "deliveries",
     "dead_letters",
+    "letters_gone",
     "replies",
     "slot_map",
 )

@@ -51,7 +51,7 @@ class SqliteLetters:
             return await self.drop(letter_id)
 
         def work(transaction: Transaction) -> bool:
-            if not transaction.execute(SQL["drop"], (letter_id,)).rowcount:
+            if not _drop(transaction, letter_id):
                 return False
             self._log.write(transaction, [record])
             return True
@@ -60,7 +60,12 @@ class SqliteLetters:
 
     async def drop(self, letter_id: int) -> bool:
         """See the port."""
-        return await self._database.run(lambda tx: tx.execute(SQL["drop"], (letter_id,)).rowcount > 0)
+        return await self._database.run(lambda tx: _drop(tx, letter_id))
+
+
+def _drop(transaction: Transaction, letter_id: int) -> bool:
+    transaction.execute(SQL["note"], (letter_id,))
+    return transaction.execute(SQL["drop"], (letter_id,)).rowcount > 0
 
 
 def _get(transaction: Transaction, letter_id: int) -> DeadLetter | None:

@@ -24,8 +24,8 @@ SELECT id FROM task_tombstones WHERE NOT has_moved
 SELECT coalesce(sum(records), 0) FROM outbox
 
 -- name: parked
--- Which records are dead letters.
-SELECT topic, pipeline, position FROM dead_letters
+-- Which records are, or were, dead letters.
+SELECT topic, pipeline, position FROM dead_letters UNION SELECT topic, pipeline, position FROM letters_gone
 
 -- name: choosy
 -- Users with preferences of their own.

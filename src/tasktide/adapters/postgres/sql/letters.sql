@@ -14,5 +14,7 @@ FROM dead_letters WHERE id > $1 ORDER BY id LIMIT $2
 SELECT id, topic, pipeline, position, key, value, reason, attempts, parked_at FROM dead_letters WHERE id = $1
 
 -- name: drop
--- Primary key.
-DELETE FROM dead_letters WHERE id = $1
+-- Removes a letter, and remembers which record it was about. Primary key.
+WITH gone AS (DELETE FROM dead_letters WHERE id = $1 RETURNING topic, pipeline, position)
+INSERT INTO letters_gone (topic, pipeline, position) SELECT topic, pipeline, position FROM gone
+ON CONFLICT (topic, pipeline, position) DO UPDATE SET position = excluded.position

@@ -31,7 +31,7 @@ SELECT id, user_id, event_id, kind, task_id, message FROM notifications WHERE id
 SELECT id FROM task_tombstones
 
 -- name: parked
-SELECT topic, pipeline, position FROM dead_letters
+SELECT topic, pipeline, position FROM dead_letters UNION SELECT topic, pipeline, position FROM letters_gone
 
 -- name: choosy
 SELECT user_id FROM preferences

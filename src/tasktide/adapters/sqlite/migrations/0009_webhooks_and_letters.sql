@@ -15,3 +15,12 @@ CREATE INDEX deliveries_due ON deliveries (due_at) WHERE state = 'waiting' AND c
 CREATE INDEX deliveries_calls ON deliveries (user_id, notification_id)
 WHERE state = 'waiting' AND channel = 'webhook';
 CREATE INDEX deliveries_calls_due ON deliveries (user_id, due_at) WHERE state = 'waiting' AND channel = 'webhook';
+
+-- Which records were dead letters that somebody replayed or dropped: the proof must not ask for their effect. One act of an
+-- operator each, so they stay few.
+CREATE TABLE letters_gone (
+    topic TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (topic, pipeline, position)
+) STRICT, WITHOUT ROWID;
