@@ -1,5 +1,7 @@
 """Every setting of the program: one frozen record, read from the environment and `.env`."""
 
+import io
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
@@ -8,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from tasktide.domain.rates import Tier, format_tiers, parse_tiers
 from tasktide.domain.users import is_email
@@ -327,10 +330,7 @@ def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settin
 
     An empty variable counts as unset.
     """
-    try:
-        from_file = {} if env_file is None else {k: v for k, v in dotenv_values(env_file).items() if v is not None}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{env_file} cannot be read: {error}"]) from None
+    from_file = {} if env_file is None else _from_file(env_file)
     given = from_file | dict(environment)
     values: dict[str, Any] = {}
     mistakes = []
@@ -346,6 +346,19 @@ def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settin
     if mistakes:
         raise SettingsError(mistakes)
     return Settings(**values)
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    if not os.path.isfile(path):  # noqa: PTH113 - the path's own raises where nobody may look
+        return {}
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path} cannot be read: {error}"]) from None
+    bad = [part.original.line for part in parse_stream(io.StringIO(text)) if part.error]
+    if bad:
+        raise SettingsError([f"{path}: line {number} is not of the form NAME=value" for number in bad])
+    return {name: value for name, value in dotenv_values(stream=io.StringIO(text)).items() if value is not None}
 
 
 def describe(settings: Settings) -> list[Described]:

@@ -75,6 +75,8 @@ def test_the_example_file_names_every_setting_with_its_default() -> None:
     text = (ROOT / ".env.example").read_text()
     described = all_settings.describe(Settings())
     assert re.findall(r"^#?([A-Z_]+)=", text, re.MULTILINE) == [one.name for one in described]
+    for one in described:
+        assert f"# {one.about} ({one.unit})\n" in text, one.name
     loaded = all_settings.load(
         {line[1:].split("=", 1)[0]: line.split("=", 1)[1] for line in text.splitlines() if "=" in line}
     )

@@ -1,8 +1,10 @@
 """Settings that do not go together are refused, with the variables to set."""
 
+from pathlib import Path
+
 import pytest
 
-from tasktide.settings import Settings
+from tasktide.settings import Settings, SettingsError, load
 from tasktide.wiring.embedded import CannotStart
 from tasktide.wiring.ports import check
 
@@ -23,3 +25,12 @@ def test_a_bad_combination_names_the_variables(settings: Settings, names: list[s
 def test_large_results_are_a_matter_of_the_log() -> None:
     check(Settings(result_bytes=16_777_216), is_whole=True)
     check(Settings(kafka_brokers="x:1"), is_whole=True)
+
+
+def test_a_line_of_the_file_that_says_nothing_is_named(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("PORT=18108\n# a comment\nbad line\nHOST='::1'\n")
+    with pytest.raises(SettingsError, match="line 3 is not of the form NAME=value"):
+        load({}, file)
+    file.write_text("PORT=18108\n\nHOST='::1'\n")
+    assert (load({}, file).port, load({}, file).host) == (18108, "::1")

@@ -134,7 +134,7 @@ def admin(
         context.fail("; ".join(f"{one.field} {one.message}" for one in wrong.errors), context.MISUSED)
 
     async def work(ports: Ports) -> User:
-        return await usecases.users(ports, chosen).take_over(email, called, password)
+        return await usecases.users(ports, chosen).take_over(email, called, password, rename=bool(name))
 
     made = context.on_engines(chosen, work, makes=True)
     typer.echo(f"email:    {made.email}\npassword: {password}")

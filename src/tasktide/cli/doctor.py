@@ -128,7 +128,7 @@ def _files(chosen: Settings) -> Iterator[Check]:
     size = sum(file.stat().st_size for file in folder.glob("*.db*")) / 1024**2
     if damage:
         fix = "stop the server, and put back the last backup of the data folder"
-        yield Check("data", FAIL, "; ".join(line.splitlines()[0][:100] for line in damage[:3]), fix)
+        yield Check("data", FAIL, "; ".join(" ".join(line.split())[:200] for line in damage[:3]), fix)
     else:
         yield Check("data", OK, f"{size:,.0f} MiB, whole")
     letters = asyncio.run(_letters(chosen))
@@ -174,10 +174,11 @@ def _taken(chosen: Settings, where: str, error: OSError) -> Check:
         return Check("port", FAIL, f"{where}: {error.strerror}", "set HOST to an address of this machine")
     if not _is_tasktide(chosen):
         return Check("port", FAIL, f"{where}: {error.strerror}", "set PORT to another, or stop who listens there")
+    if chosen.database_url is not None:
+        return Check("port", OK, f"{where}: a Tasktide answers")
     if not embedded.is_served(chosen):
         return Check("port", FAIL, f"{where}: a Tasktide of another data folder answers", "set PORT to another")
-    holder = (chosen.data_dir / "server.lock").read_text().strip()
-    return Check("port", OK, f"{where}: this folder's server answers (process {holder})")
+    return Check("port", OK, f"{where}: this folder's server answers (process {embedded.holder(chosen)})")
 
 
 def _is_tasktide(chosen: Settings) -> bool:

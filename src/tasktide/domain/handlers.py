@@ -72,5 +72,5 @@ def collect(namespaces: Iterable[object]) -> dict[str, Handler]:
             if not isinstance(made, Handler):
                 continue
             if found.setdefault(made.name, made).run is not made.run:
-                raise ValueError(f"two handlers are named {made.name!r}")
+                raise ValueError(f"two handlers are named {made.name!r} (reverse, sleep and fail are there already)")
     return found

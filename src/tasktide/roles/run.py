@@ -19,6 +19,7 @@ from tasktide.settings import Settings
 from tasktide.wiring import demo, usecases
 from tasktide.wiring import handlers as handler_wiring
 from tasktide.wiring.demo import Demo
+from tasktide.wiring.embedded import CannotStart, refuse_if_served
 from tasktide.wiring.ports import Ports, check, open_ports
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ async def serve(
     handlers = handler_wiring.load(settings.app)
     serves_api = any(role.serves_http for role in chosen)
     port = settings.port if serves_api else settings.health_port
-    bound = bind(settings.host, port) if serves_api or port else None
+    bound = _bound(settings, port) if serves_api or port else None
     try:
         async with open_ports(settings) as ports:
             people = usecases.users(ports, settings)
@@ -89,6 +90,15 @@ async def serve(
     finally:
         if bound is not None:
             bound.close()
+
+
+def _bound(settings: Settings, port: int) -> socket.socket:
+    try:
+        return bind(settings.host, port)
+    except CannotStart:
+        # Who listens there may be the server of this very folder: then that is what is wrong.
+        refuse_if_served(settings)
+        raise
 
 
 def _http_server(bound: socket.socket, platform: Platform, settings: Settings, *, with_api: bool) -> "HttpServer":

@@ -197,7 +197,8 @@ class Tasks:
             listener.close()
         if task.status is not Status.DONE:
             raise Conflict(
-                f"The task is {task.status}: {task.error or 'it has no result'}.", code=f"task_{task.status}"
+                f"The task is {task.status}: {(task.error or 'it has no result').rstrip('.')}.",
+                code=f"task_{task.status}",
             )
         return TaskResult(task.id, task.result, task.finished_at or task.updated_at)
 

@@ -120,7 +120,7 @@ class Users:
         await self._listed.invalidate()
         return enrolled
 
-    async def take_over(self, email: str, name: str, password: str) -> User:
+    async def take_over(self, email: str, name: str, password: str, *, rename: bool = False) -> User:
         """The account of an address as an admin with a new password, made if need be: for those who have the machine.
 
         Its sessions are closed; a server that runs beside has them in mind for half a minute at most.
@@ -129,7 +129,8 @@ class Users:
         if account is None:
             account = await self.get((await self.register(email, name, password)).id)
         hashed = await self._passwords.hash(password)
-        after = await self._save(account.user.id, None, role=Role.ADMIN, password_hash=hashed)
+        called = name if rename else None
+        after = await self._save(account.user.id, None, name=called, role=Role.ADMIN, password_hash=hashed)
         await self._ended(await self._sessions.close_others(account.user.id, ""))
         return after.user
 

@@ -20,10 +20,12 @@ __all__ = [
     "embedded_evidence",
     "engine_version",
     "has_data",
+    "holder",
     "is_served",
     "keep_from_children",
     "migrate_folder",
     "or_cannot_start",
+    "refuse_if_served",
 ]
 
 DATABASE_FILE = "tasktide.db"
@@ -52,6 +54,19 @@ def is_served(settings: Settings) -> bool:
     return settings.database_url is not None or (settings.data_dir.is_dir() and lock.is_held(settings.data_dir))
 
 
+def refuse_if_served(settings: Settings) -> None:
+    """CannotStart, which names the process, when a server holds the data folder."""
+    folder = settings.data_dir
+    if settings.database_url is None and is_served(settings):
+        with or_cannot_start(folder):
+            raise lock.DirectoryInUse(folder, lock.holder(folder))
+
+
+def holder(settings: Settings) -> str:
+    """The process that holds the data folder."""
+    return lock.holder(settings.data_dir)
+
+
 @contextlib.contextmanager
 def embedded_evidence(settings: Settings) -> Iterator[evidence.SqliteEvidence]:
     """What the data folder holds, for reading alone; CannotStart when there is nothing to read."""
@@ -59,7 +74,8 @@ def embedded_evidence(settings: Settings) -> Iterator[evidence.SqliteEvidence]:
     if not (folder / DATABASE_FILE).is_file():
         raise CannotStart(f"There is no data in {folder}: set TASKTIDE_DATA_DIR to the folder of a server.")
     if not (folder / SUBMISSIONS_FILE).is_file():
-        _check_submissions(folder)
+        with or_cannot_start(folder):
+            _check_submissions(folder)
         raise CannotStart(f"The data in {folder} was written by an earlier version: run `tasktide migrate` first.")
     files = folder / DATABASE_FILE, folder / SUBMISSIONS_FILE
     with or_cannot_start(folder), evidence.evidence(*files, is_outbox=settings.kafka_brokers is not None) as found:

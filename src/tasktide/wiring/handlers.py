@@ -45,15 +45,21 @@ def load(modules: Sequence[str]) -> dict[str, Handler]:
     namespaces: list[ModuleType | SimpleNamespace] = [
         SimpleNamespace(reverse=reverse, sleep=sleep, fail=fail),
     ]
+    found = handlers.collect(namespaces)
     for name in modules:
         try:
             module = importlib.import_module(name)
         except (Exception, SystemExit) as error:
             raise CannotStart(f"The module {name} cannot be imported: {type(error).__name__}: {error}.") from error
-        if not handlers.collect([module]):
+        if not _collected([module], name):
             raise CannotStart(f"The module {name} has no handlers: mark functions with @tasktide.handler(...).")
         namespaces.append(module)
+        found = _collected(namespaces, name)
+    return found
+
+
+def _collected(namespaces: Sequence[ModuleType | SimpleNamespace], module: str) -> dict[str, Handler]:
     try:
         return handlers.collect(namespaces)
     except ValueError as clash:
-        raise CannotStart(f"{clash}.") from None
+        raise CannotStart(f"The module {module} cannot be used: {clash}.") from None

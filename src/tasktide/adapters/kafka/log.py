@@ -195,7 +195,7 @@ class KafkaLog:
                 except Unavailable as away:
                     found.failure = away
                 except Exception as error:  # noqa: BLE001 - whatever it is, those who ask must not wait for ever
-                    found.failure = Unavailable.since(ENGINE, "The log cannot say.", error)
+                    found.failure = Unavailable.since(ENGINE, "Kafka does not answer.", error)
                 found.known.set()
                 await asyncio.sleep(REFRESH_S)
         finally:
@@ -234,14 +234,14 @@ class KafkaLog:
         try:
             found = self._admin.list_offsets(wanted, request_timeout=ASK_S)
         except KafkaException as error:
-            raise Unavailable.since(ENGINE, "The log cannot say.", error) from error
+            raise Unavailable.since(ENGINE, "Kafka does not answer.", error) from error
         return {one.partition: (await self._tried(_asked(future))).offset for one, future in found.items()}
 
     async def _tried(self, call: Awaitable[T]) -> T:
         try:
             return await call
         except KafkaException as error:
-            raise Unavailable.since(ENGINE, "The log cannot say.", error) from error
+            raise Unavailable.since(ENGINE, "Kafka does not answer.", error) from error
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], within_s: float) -> T:

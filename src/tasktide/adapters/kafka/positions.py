@@ -48,8 +48,8 @@ class Positions:
         try:
             found = self._consumer.committed([TopicPartition(self._topic, n) for n in partitions], timeout_s)
         except (KafkaException, RuntimeError) as error:
-            raise Unavailable.since(ENGINE, "The log cannot say.", error) from error
+            raise Unavailable.since(ENGINE, "Kafka does not answer.", error) from error
         failed = next((one.error for one in found if one.error is not None), None)
         if failed is not None:
-            raise Unavailable(ENGINE, "The log cannot say.", said=failed.str())
+            raise Unavailable(ENGINE, "Kafka does not answer.", said=failed.str())
         return {one.partition: one.offset for one in found if one.offset >= 0}

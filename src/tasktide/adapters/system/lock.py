@@ -16,11 +16,22 @@ PAUSES_S = (0.05, 0.1, 0.2)
 class DirectoryInUse(Exception):
     """Another process serves this directory."""
 
+    def __init__(self, directory: Path, holder: str) -> None:
+        super().__init__(f"{directory} is in use by the process {holder}")
+
 
 def is_held(directory: Path) -> bool:
     """Whether a server holds the directory; looking takes the lock for a moment."""
     with (directory / "server.lock").open("a+") as file:
         return not _try(file)
+
+
+def holder(directory: Path) -> str:
+    """The process that holds the directory, as it wrote itself down."""
+    try:
+        return (directory / "server.lock").read_text().strip() or "unknown"
+    except OSError:
+        return "unknown"
 
 
 @contextlib.contextmanager
@@ -32,9 +43,7 @@ def hold(directory: Path) -> Iterator[None]:
                 break
             time.sleep(pause_s)  # somebody may only be looking whether it is held
         else:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise DirectoryInUse(f"{directory} is in use by the process {holder}") from None
+            raise DirectoryInUse(directory, holder(directory)) from None
         keep_from_children(file)
         file.truncate(0)
         file.write(str(os.getpid()))

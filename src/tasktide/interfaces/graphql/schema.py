@@ -74,7 +74,9 @@ class Schema(strawberry.Schema):
             if isinstance(cause, TasktideError):
                 error.extensions = _extensions(cause) | {"trace_id": trace_id}
             elif cause is None or isinstance(cause, GraphQLError) or _is_endless_number(cause):
-                error.extensions = {"code": "malformed"} | (error.extensions or {}) | {"trace_id": trace_id}
+                error.extensions = (
+                    {"code": "malformed", "status": 400} | (error.extensions or {}) | {"trace_id": trace_id}
+                )
             else:
                 structlog.get_logger("gateway").error("operation failed", trace_id=trace_id, exc_info=cause)
                 error.message = "Something went wrong on our side; the log tells what."
