@@ -225,6 +225,21 @@ def _refuses_what_does_not_go_together(data: Path, older: Path) -> None:
     assert (half.returncode, "half of a copy" in half.stderr) == (3, True), half.stderr
 
 
+def test_nobody_else_on_the_machine_reads_the_files(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    with Program(data) as program:
+        program.person("ann").submit(title="t")
+        assert {one.name: stat.S_IMODE(one.stat().st_mode) & 0o077 for one in data.glob("*.db*")} == dict.fromkeys(
+            (f"{name}.db{end}" for name in ("tasktide", "submissions") for end in ("", "-wal", "-shm")), 0
+        )
+        assert program.stop() == 0
+    (data / "tasktide.db").chmod(0o644)
+    with Program(data) as program:
+        assert stat.S_IMODE((data / "tasktide.db").stat().st_mode) == 0o600
+        assert program.stop() == 0
+
+
 def test_a_token_for_those_who_have_the_machine(tmp_path: Path) -> None:
     with Program(tmp_path / "data") as program:
         ann = program.person("ann")

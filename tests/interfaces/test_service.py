@@ -63,6 +63,19 @@ def test_members_see_no_dead_letters(ann: Person, admin: Person) -> None:
     assert admin.http.get("/letters/1").status_code == 404
 
 
+def test_an_ipv6_network_counts_as_one_client(tmp_path: Path) -> None:
+    tiers = parse_tiers("4/60s")
+    with serving(tmp_path / "d", rate_limiting=True, rate_anonymous=tiers, trusted_proxies="127.0.0.1") as where:
+
+        def come(address: str) -> int:
+            return httpx.get(f"{where}/health", headers={"x-forwarded-for": address}).status_code
+
+        codes = [come(f"2001:db8:1:2::{number:x}") for number in range(6)]
+        assert codes == [200] * 4 + [429] * 2
+        assert come("2001:db8:1:3::1") == 200
+        assert [come(f"::ffff:192.0.2.{number}") for number in range(1, 7)] == [200] * 6
+
+
 def test_unknown_paths_and_methods(ann: Person) -> None:
     assert ann.http.get("/nothing/here").json()["code"] == "not_found"
     answer = ann.http.delete("/tasks")

@@ -1,5 +1,6 @@
 """Accounts over HTTP."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -112,3 +113,36 @@ def test_roles_are_the_admins_and_count_at_once(admin: Person, ann: Person, bob:
     last = admin.http.patch(f"/users/{admin.id}", json={"role": "member"})
     assert (last.status_code, last.json()["code"]) == (409, "last_admin")
     assert admin.http.patch("/users/999999", json={"role": "admin"}).status_code == 404
+
+
+def test_an_address_is_one_address(address: str) -> None:
+    for odd in ("<ann@example.org>", "ann,bob@example.org", '"ann"@example.org', "ann@[127.0.0.1]"):
+        body = {"email": odd, "name": "Ann", "password": PASSWORD}
+        answer = httpx.post(f"{address}/auth/register", json=body)
+        assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, ["email"])
+
+
+def test_of_two_who_know_the_old_password_one_sets_the_new_one(ann: Person) -> None:
+    for _ in range(3):
+        sessions = [ann.client(ann.sign_in()) for _ in range(4)]
+
+        def change(number: int, sessions: list[httpx.Client] = sessions) -> int:
+            body = {"password": f"another horse {number}", "current_password": PASSWORD}
+            return sessions[number].patch("/auth/me", json=body).status_code
+
+        with ThreadPoolExecutor(4) as several:
+            codes = list(several.map(change, range(4)))
+        assert codes.count(200) == 1, codes
+        assert set(codes) <= {200, 401, 409, 412, 422}
+        winner = f"another horse {codes.index(200)}"
+        back = ann.client(ann.sign_in(winner))
+        assert back.patch("/auth/me", json={"password": PASSWORD, "current_password": winner}).status_code == 200
+
+
+def test_what_is_mine_is_kept_for_me_alone(ann: Person) -> None:
+    for path in ("/auth/me", "/notifications/preferences"):
+        answer = ann.http.get(path)
+        assert answer.headers["cache-control"] == "private, no-cache"
+        assert {"Authorization", "Cookie"} <= {word.strip() for word in answer.headers["vary"].split(",")}
+        again = ann.http.get(path, headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.headers["cache-control"]) == (304, "private, no-cache")

@@ -421,3 +421,36 @@ def test_a_large_submission_takes_the_ordinary_way(ann: Person, raw: Raw, taken:
     submit = request(ann, "POST /tasks", json.dumps({"title": "x", "description": "d" * 9_000}).encode())
     assert [raw.ask(submit)[0] for _ in range(3)] == [202] * 3
     assert not taken
+
+
+def test_who_takes_nothing_of_an_answer_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_S", 1.0)
+    monkeypatch.setattr(server, "UNREAD_S", 1.0)
+    with serving(tmp_path / "data") as where:
+        ann = Person(where, "ann")
+        later = "2099-01-01T00:00:00Z"
+        batch = [{"title": f"t{n}", "payload": "x" * 60_000, "run_at": later} for n in range(200)]
+        assert ann.http.post("/tasks/batch", json=batch).status_code == 202
+        assert len(ann.http.get("/tasks", params={"limit": 200}).json()["items"]) == 200
+        host, port = where.removeprefix("http://").split(":")
+        with contextlib.ExitStack() as stack:
+            lazy = stack.enter_context(socket.socket())
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            lazy.connect((host, int(port)))
+            head = f"GET /tasks?limit=200 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ann.token}\r\n\r\n"
+            lazy.sendall(head.encode())
+            time.sleep(4)
+            lazy.settimeout(5)
+            taken = 0
+            with contextlib.suppress(ConnectionResetError):
+                while piece := lazy.recv(65_536):
+                    taken += len(piece)
+            assert taken < 11_000_000, "the rest was not kept for it"
+        slow = ann.client(ann.token)
+        with slow.stream("GET", "/tasks", params={"limit": 200}) as answer:
+            taken = 0
+            for count, piece in enumerate(answer.iter_bytes(1_000_000)):
+                taken += len(piece)
+                time.sleep(0.4 if count < 6 else 0)
+        assert taken > 12_000_000, "who is slow gets it all"
+        ann.close()

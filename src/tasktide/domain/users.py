@@ -13,7 +13,9 @@ from tasktide.domain.times import NEVER, Timestamp
 PASSWORD_LENGTH = (8, 128)
 NAME_LENGTH = 100
 EMAIL_LENGTH = 254
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)*")
+# Nothing that means something in a header of a mail, so that an address is one address.
+_OTHER = r"@\s\x00-\x1f\x7f<>()\[\]\\,;:\""
+_EMAIL = re.compile(rf"[^{_OTHER}]{{1,64}}@[^{_OTHER}.]+(\.[^{_OTHER}.]+)*")
 
 
 class Role(StrEnum):

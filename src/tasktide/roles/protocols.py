@@ -1,7 +1,10 @@
 """uvicorn's protocols, with short ways for what comes often: requests seen before, and many frames at once."""
 
 import asyncio
+import fcntl
 import re
+import struct
+import termios
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -134,6 +137,11 @@ class SwiftCycle:
         protocol.on_response_complete()
 
 
+def _under_way(descriptor: int) -> int:
+    """Bytes that the system holds for a client that has not confirmed them: they move before our own do."""
+    return struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0" * 4))[0] if descriptor >= 0 else 0
+
+
 def _answer(status: int, usual: list[tuple[bytes, bytes]], head: bytes, body: bytes, *, keep_alive: bool) -> bytes:
     """A whole answer: `usual` are the server's own headers, `head` lines with their ends."""
     lines = b"".join([b"%b: %b\r\n" % header for header in usual])
@@ -153,6 +161,8 @@ class HeadProtocol(HttpToolsProtocol):
     _is_open = False  # in the middle of a message, as the parser sees it
     _waiting_since = 0.0  # for a request, on the loop's clock
     _swift: Swift | None = None
+    _unread = 0  # bytes of complete answers that the client has not taken, and since when none of them
+    _unread_since = 0.0
     _loose = 0  # bytes since the parser had the last of something
 
     def data_received(self, data: bytes) -> None:
@@ -225,6 +235,20 @@ class HeadProtocol(HttpToolsProtocol):
         is_waiting = cycle is None or cycle.response_complete
         if is_waiting and self.loop.time() - self._waiting_since > longest_s and not self.transport.is_closing():
             self.transport.close()
+
+    def abort_if_unread(self, longest_s: float) -> None:
+        """Cut a client off that has not taken any of its answer for so long: the rest stands in memory."""
+        cycle: RequestResponseCycle | None = self.cycle
+        unread = 0
+        if cycle is None or cycle.response_complete:
+            unread = self.transport.get_write_buffer_size()
+        if unread:
+            unread += _under_way(self.transport.get_extra_info("socket").fileno())
+        if not unread or not self._unread or unread < self._unread:
+            self._unread_since = self.loop.time()
+        elif self.loop.time() - self._unread_since > longest_s:
+            self.transport.abort()
+        self._unread = unread
 
     def on_message_begin(self) -> None:
         """The parser sees the first byte of a message."""

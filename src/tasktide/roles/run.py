@@ -1,7 +1,9 @@
 """Runs roles in this process until it is told to stop."""
 
 import asyncio
+import contextlib
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -68,6 +70,7 @@ async def serve(
     is data; the error of a service that failed, after stopping.
     """
     chosen = [ROLES[name] for name in dict.fromkeys(roles)]
+    _allow_files()
     check(settings, is_whole=set(roles) >= set(ALL))
     handlers = handler_wiring.load(settings.app)
     serves_api = any(role.serves_http for role in chosen)
@@ -90,6 +93,14 @@ async def serve(
     finally:
         if bound is not None:
             bound.close()
+
+
+def _allow_files() -> None:
+    """Take as many open files as the system lets us: each client is one, and the usual limit is a thousand."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _bound(settings: Settings, port: int) -> socket.socket:

@@ -15,6 +15,9 @@ from tasktide.settings import Settings
 DRAIN_S = 3
 # How long the head of a request may take to arrive.
 HEAD_S = 20.0
+# How long a client may take nothing of its answers. Longer than for a frame: the system moves what is read slowly in
+# large pieces.
+UNREAD_S = 30.0
 
 
 class _Server(uvicorn.Server):
@@ -58,12 +61,13 @@ class HttpServer:
         return self._task
 
     async def _sweep(self) -> None:
-        """Hang up on those who never finish a head."""
+        """Hang up on those who never finish a head, and on those who do not take their answer."""
         while True:
             await asyncio.sleep(HEAD_S / 4)
             for connection in list(self._server.server_state.connections):
                 if isinstance(connection, HeadProtocol):
                     connection.close_if_idle(HEAD_S)
+                    connection.abort_if_unread(UNREAD_S)
 
     async def ready(self) -> None:
         """Return when connections are answered."""

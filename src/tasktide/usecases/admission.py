@@ -1,6 +1,8 @@
 """Who may come in now: rate limits."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network
 
 from tasktide.domain.errors import Limited
 from tasktide.domain.rates import Tier, Verdict
@@ -25,7 +27,7 @@ class Admission:
         """Count a request; the verdict says whether it may pass."""
         if actor is not None:
             return self.admit_now(actor) or await self._limits.hit(_of_user(actor), self._signed_in)
-        key = f"address:{address}"
+        key = f"address:{_network(address)}"
         return self._limits.hit_now(key, self._anonymous) or await self._limits.hit(key, self._anonymous)
 
     def admit_now(self, actor: Actor) -> Verdict | None:
@@ -35,6 +37,18 @@ class Admission:
 
 def _of_user(actor: Actor) -> str:
     return f"user:{actor.user_id}"
+
+
+@lru_cache(maxsize=10_000)
+def _network(address: str) -> str:
+    """What one client has of addresses: of IPv6 the network that it is given whole (RFC 6177), of IPv4 the one."""
+    if ":" not in address:
+        return address
+    try:
+        found = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(found.ipv4_mapped or IPv6Network((int(found) >> 64 << 64, 64)))
 
 
 def refusal(verdict: Verdict) -> Limited:

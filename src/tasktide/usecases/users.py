@@ -83,6 +83,7 @@ class Users:
         self._lifetime_s = token_lifetime_s
         self._name_length = name_length
         self._verified: OrderedDict[str, _Verified] = OrderedDict()
+        self._checking: set[UserId] = set()
         self._changes = 0  # sessions closed and roles changed so far
 
     async def reserve(self) -> int:
@@ -246,15 +247,20 @@ class Users:
         ]
         if errors:
             raise Invalid(errors)
-        hashed = None
-        if password is not None:
+        if password is None:
+            return await self._save(actor.user_id, versions, name=name)
+        if actor.user_id in self._checking:
+            raise Conflict("Another change of your password is being looked at.", code="password_changing")
+        self._checking.add(actor.user_id)  # one user must not keep the rest from signing in
+        try:
             account = await self.get(actor.user_id)
             if not await self._passwords.verify(current_password or "", account.password_hash):
                 raise invalid("current_password", "is wrong" if current_password else "is required for a new password")
             hashed = await self._passwords.hash(password)
-        after = await self._save(actor.user_id, versions, name=name, password_hash=hashed)
-        if hashed is not None:
-            await self._ended(await self._sessions.close_others(actor.user_id, actor.session_id))
+        finally:
+            self._checking.discard(actor.user_id)
+        after = await self._save(actor.user_id, versions, name=name, password_hash=hashed, over=account.password_hash)
+        await self._ended(await self._sessions.close_others(actor.user_id, actor.session_id))
         return after
 
     async def change_role(
@@ -275,9 +281,13 @@ class Users:
         name: str | None = None,
         role: Role | None = None,
         password_hash: str | None = None,
+        over: str | None = None,
     ) -> Account:
+        """The account after it; `over` is the password, hashed, that the new one replaces and no other."""
         for _ in range(ATTEMPTS):
             account = await self.get(user_id)
+            if over is not None and account.password_hash != over:
+                raise Stale("Your password has changed in the meantime.")
             if versions is not None and account.version not in versions:
                 raise Stale(f"The user is at version {account.version} by now.")
             user = account.user

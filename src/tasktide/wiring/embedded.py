@@ -1,6 +1,7 @@
 """The data folder: what is kept in it, and who may hold it."""
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -88,10 +89,12 @@ def migrate_folder(folder: Path) -> list[int]:
     with or_cannot_start(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_main(folder)
+        _keep_private(folder / DATABASE_FILE)
         with contextlib.closing(database.connect(main)) as connection:
             applied = migrate.migrate(connection)
         if not (folder / SUBMISSIONS_FILE).exists():
             _check_submissions(folder)
+        _keep_private(folder / SUBMISSIONS_FILE)
         with contextlib.closing(database.connect(str(folder / SUBMISSIONS_FILE))) as connection:
             migrate.migrate(connection, migrate.SUBMISSIONS)
             migrate.adopt(connection, main, events.TASK_INGESTED)
@@ -148,6 +151,15 @@ def or_cannot_start(folder: Path) -> Iterator[None]:
         raise CannotStart(f"{folder} is no folder: name one, or what can be made one.") from None
     except (OSError, database.Failure) as error:
         raise CannotStart(f"The data folder {folder} cannot be used: {error}.") from None
+
+
+def _keep_private(file: Path) -> None:
+    """Make the file readable by its owner alone, which those that SQLite puts beside it follow."""
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    for one in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # who may write it need not own it
+            if one.stat().st_mode & 0o077:
+                one.chmod(0o600)
 
 
 def _check_main(folder: Path) -> None:

@@ -98,6 +98,10 @@ def path_id(text: str, noun: str) -> int:
     return number
 
 
+# What is kept of an answer is for whoever asked, and asked about anew: one address may mean another thing to another.
+_MINE = {"cache-control": "private, no-cache", "vary": "Authorization, Cookie"}
+
+
 def traceparent_of(request: Incoming) -> str | None:
     """The W3C trace context of a request, as the gate found or made it."""
     found = request.scope.get("traceparent")
@@ -112,9 +116,10 @@ def encoded(value: Any, status: int = 200, headers: dict[str, str] | None = None
 def tagged(request: Incoming, value: Any, version: int, status: int = 200) -> Answer:
     """One thing with its version as entity tag; 304 when the client has that version."""
     tag = f'"{version}"'
+    headers = {"etag": tag} | _MINE
     if status == 200 and request.method == "GET" and _names(request.headers.get("if-none-match"), tag):  # noqa: PLR2004
-        return Answer(b"", 304, {"etag": tag})
-    return encoded(value, status, {"etag": tag})
+        return Answer(b"", 304, headers)
+    return encoded(value, status, headers)
 
 
 def expected_versions(request: Incoming) -> frozenset[int] | None:

@@ -76,6 +76,8 @@ def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int)
     """An array or lines of JSON as items of a type. HttpError 400 when one is no JSON; Invalid for their number."""
     is_array = media_type(content_type) != NDJSON
     if not is_array:
+        if (lines := body.count(b"\n")) > 2 * most:  # counted before anything is made of them
+            raise Invalid([FieldError("body", f"must hold 1 to {most} items, not {lines} lines")])
         raws = [msgspec.Raw(line) for line in body.split(b"\n") if line.strip()]
     else:
         raws = decode(body, list[msgspec.Raw], content_type, (JSON, NDJSON))
