@@ -234,6 +234,10 @@ class Settings:
     worker_threads: int = _setting(
         "WORKER_THREADS", 32, _whole(1, 1_000), "threads", "Threads for handlers that are plain functions."
     )
+    registration: bool = _setting(
+        "REGISTRATION", True, _switch, "on or off",
+        "Whether anybody may make an account; off: admins alone, with their token, after the first account.",
+    )  # fmt: skip
     rate_limiting: bool = _setting("RATE_LIMITING", True, _switch, "on or off", "Whether requests are limited.")
     rate_anonymous: tuple[Tier, ...] = _setting(
         "RATE_ANONYMOUS", parse_tiers("3/1s, 20/10s, 100/60s"), parse_tiers, "requests/seconds",

@@ -1,12 +1,13 @@
 """Accounts over HTTP."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from support.server import PASSWORD, Person
+from support.server import PASSWORD, Person, serving
 
 
 def test_the_first_user_is_admin_and_later_ones_are_members(admin: Person, ann: Person) -> None:
@@ -146,3 +147,21 @@ def test_what_is_mine_is_kept_for_me_alone(ann: Person) -> None:
         assert {"Authorization", "Cookie"} <= {word.strip() for word in answer.headers["vary"].split(",")}
         again = ann.http.get(path, headers={"if-none-match": answer.headers["etag"]})
         assert (again.status_code, again.headers["cache-control"]) == (304, "private, no-cache")
+
+
+def test_where_registration_is_off_admins_make_accounts(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", registration=False) as where:
+        first = Person(where, "first")
+        body = {"email": "second@example.org", "name": "Second", "password": PASSWORD}
+        refused = httpx.post(f"{where}/auth/register", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "registration_closed")
+        made = first.http.post("/auth/register", json=body)
+        assert (made.status_code, made.json()["role"]) == (201, "member")
+        token = httpx.post(f"{where}/auth/login", json={"email": body["email"], "password": PASSWORD}).json()["token"]
+        second = {"authorization": f"Bearer {token}"}
+        third = body | {"email": "third@example.org"}
+        assert httpx.post(f"{where}/auth/register", json=third, headers=second).status_code == 403
+        mutation = 'mutation { register(email: "x@example.org", name: "X", password: "correct horse") { id } }'
+        graph = httpx.post(f"{where}/graphql", json={"query": mutation}).json()
+        assert graph["errors"][0]["extensions"]["code"] == "registration_closed"
+        first.close()

@@ -35,10 +35,16 @@ async def resolve_token(users: Users, token: str) -> Actor:
     return await users.authenticate(token)
 
 
+def found(scope: Mapping[str, Any]) -> Actor | None:
+    """The actor whom the gate found, if it did."""
+    actor = scope.get("actor")
+    return actor if isinstance(actor, Actor) else None
+
+
 def required(scope: Mapping[str, Any]) -> Actor:
     """The actor whom the gate found; Unauthenticated when there is none."""
-    actor = scope.get("actor")
-    if isinstance(actor, Actor):
+    actor = found(scope)
+    if actor is not None:
         return actor
     failure = scope.get("actor_failure")
     if isinstance(failure, Unauthenticated):

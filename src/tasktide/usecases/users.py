@@ -9,7 +9,7 @@ import msgspec
 
 from tasktide.domain import access, paging, users
 from tasktide.domain.access import Action
-from tasktide.domain.errors import Conflict, Invalid, NotFound, Stale, Unauthenticated, invalid
+from tasktide.domain.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Unauthenticated, invalid
 from tasktide.domain.ids import UserId
 from tasktide.domain.paging import Cursor, Page
 from tasktide.domain.times import later
@@ -69,7 +69,9 @@ class Users:
         clock: Clock,
         token_lifetime_s: int,
         name_length: int,
+        is_open: bool = True,
     ) -> None:
+        self._is_open = is_open
         self._store = store
         self._sessions = sessions
         self._tokens = tokens
@@ -89,6 +91,12 @@ class Users:
     async def reserve(self) -> int:
         """An id for a registration that may have to be repeated."""
         return (await self._ids.take("users"))[0]
+
+    async def check_registration(self, actor: Actor | None) -> None:
+        """Forbidden when accounts are made by admins alone, for all others but whoever comes first."""
+        if self._is_open or (actor is not None and actor.role is Role.ADMIN) or not await self._store.find(None, 1):
+            return
+        raise Forbidden("Accounts are made by admins here: ask one.", code="registration_closed")
 
     async def register(self, email: str, name: str, password: str, *, user_id: int | None = None) -> User:
         """Make an account; Conflict when the email is taken, unless by this very registration, repeated."""

@@ -153,6 +153,7 @@ def users(ports: Ports, settings: Settings) -> Users:
         clock=ports.clock,
         token_lifetime_s=settings.token_lifetime_s,
         name_length=settings.name_length,
+        is_open=settings.registration,
     )
 
 

@@ -14,6 +14,7 @@ from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.replies import Reply, Reserved
 from tasktide.domain.tasks import Task
 from tasktide.domain.users import Role
+from tasktide.interfaces import actor as actors
 from tasktide.interfaces import session
 from tasktide.interfaces.graphql.context import Context, Info
 from tasktide.interfaces.graphql.inputs import MessageInput, NewTaskInput, PreferenceInput, TaskInput
@@ -59,6 +60,7 @@ class Mutation:
     @strawberry.mutation(description="Make an account. The first one is admin.")
     async def register(self, info: Info, email: str, name: str, password: str) -> UserType:
         await info.context.admit_sign_in()
+        await info.context.platform.users.check_registration(actors.found(info.context.scope))
         return UserType.of(await info.context.platform.users.register(email, name, password))
 
     @strawberry.mutation(description="Sign in; with `cookie`, this browser is signed in and no script sees the token.")

@@ -56,10 +56,11 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     return_dto=None,
     opt={"public": True},
     tags=TAGS,
-    responses={201: ResponseSpec(User, generate_examples=False), **problems(400, 408, 409, 413, 415)},
+    responses={201: ResponseSpec(User, generate_examples=False), **problems(400, 403, 408, 409, 413, 415)},
 )
 async def register(request: Incoming, data: JSONBody[Registration], platform: Platforms) -> Answer:
-    """Make an account. The first one is admin, later ones are members."""
+    """Make an account. The first one is admin, later ones are members; where registration is off, admins make them."""
+    await platform.users.check_registration(actors.found(request.scope))
 
     async def work(reserved: Reserved | None) -> Reply:
         user_id = reserved.first_id if reserved else None
