@@ -377,7 +377,7 @@ async def test_a_job_that_kills_its_worker_ends_as_failed_and_its_neighbours_as_
     for before, after in zip(jobs, started, strict=True):
         event = events.changed(before, after, events.WORKER)
         await engine.tasks.commit([Change(task_id=before.id, expected_version=1, after=after, event=event)])
-    # The worker died with both in progress, and dies again each time the killer is begun.
+    # The worker died with both in progress, and dies again each time the killer is begun and its neighbour stored.
     killed = 0
     while (await current(engine, 1)).status.is_open:
         begun = asyncio.Event()
@@ -391,7 +391,8 @@ async def test_a_job_that_kills_its_worker_ends_as_failed_and_its_neighbours_as_
         dying = asyncio.create_task(begun.wait())
 
         async def is_over(dying: asyncio.Task[bool] = dying) -> bool:
-            return dying.done() or not (await current(engine, 1)).status.is_open
+            is_stored = not (await current(engine, 2)).status.is_open
+            return (dying.done() and is_stored) or not (await current(engine, 1)).status.is_open
 
         await until(is_over)
         killed += dying.done()
