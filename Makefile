@@ -108,21 +108,23 @@ else
 	@$(PYTHON) -m venv $(VENV)
 endif
 
+# The locks are complete, so nothing is left to resolve (--no-deps): pip's resolver stumbles over a hashed lock as soon as a
+# newer release of what is asked for with an extra (coverage[toml]) comes out.
 $(RUNTIME): $(VENV)/bin/python requirements.lock pyproject.toml
 	@echo "Installing Tasktide into $(VENV) ..."
 ifdef UV
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
 else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 endif
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements-dev.lock
 ifdef UV
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-dev.lock
 else
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 endif
 	@touch $@
