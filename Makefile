@@ -4,7 +4,6 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null)
 # Behind a proxy with certificates of its own, uv should trust what the system trusts, as pip does.
 export UV_SYSTEM_CERTS ?= 1
@@ -99,14 +98,12 @@ src/tasktide/web/index.html: web/node_modules/.installed $(WEB_SOURCES)
 	@echo "Building the web pages ..."
 	@cd web && npm run --silent build >build.log 2>&1 || { cat build.log >&2; exit 1; }
 
+# PYTHON is the interpreter to install with; unless it is set, the one that is best for it.
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Tasktide needs Python 3.11 or later; set PYTHON=python3.12, say." >&2; exit 1; }
-ifdef UV
-	@$(UV) venv --quiet --python $(PYTHON) $(VENV)
-else
-	@$(PYTHON) -m venv $(VENV)
-endif
+	@python="$(PYTHON)"; : "$${python:=$$(python3 tools/pick_python.py $(if $(UV),,ensurepip venv))}"; \
+	"$${python:-false}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tasktide needs Python 3.11 or later, with venv; set PYTHON=python3.12, say." >&2; exit 1; }; \
+	$(if $(UV),$(UV) venv --quiet --python "$$python" $(VENV),"$$python" -m venv $(VENV))
 
 # The locks are complete, so nothing is left to resolve (--no-deps): pip's resolver stumbles over a hashed lock as soon as a
 # newer release of what is asked for with an extra (coverage[toml]) comes out.
