@@ -270,7 +270,7 @@ async def test_what_is_not_urgent_is_done_in_few_batches(engine: Engine) -> None
 
     pipeline = loop(engine, "feed", events.TASK_EVENTS, handle, batch=100, rest_s=0.2)
     running = pipeline.start()
-    made = [events.created(make.submission(make.task(number))) for number in range(1, 21)]
+    made = [make.created(make.task(number)) for number in range(1, 21)]
     for event in made:
         await engine.log.append([Record.of(events.TASK_EVENTS, str(event.data.task.id), event)])
         await asyncio.sleep(0.002)

@@ -121,7 +121,7 @@ async def test_all_tasks_are_watched_and_a_gap_is_told(engine: Engine) -> None:
     push = MemoryPush(buffer=3)
     feed = Feed(push=push)
     live, notices, actor = await opened(engine, push)
-    told = [events.created(events.ingested(make.task(number), "user:1", None)) for number in range(1, 6)]
+    told = [make.created(make.task(number)) for number in range(1, 6)]
     await feed.announce(told)  # nobody watches
     stream = await live.watch_all(actor)
     await feed.announce(told[:2])

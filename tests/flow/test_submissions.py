@@ -15,6 +15,7 @@ from tasktide.domain.fields import NewTask, TaskLimits
 from tasktide.domain.ids import TaskId
 from tasktide.domain.tasks import Task
 from tasktide.ports.cache import task_key
+from tasktide.ports.intake import LogIntake
 from tasktide.ports.log import Record
 from tasktide.ports.references import References
 from tasktide.usecases.submissions import WAYS, Submissions
@@ -26,7 +27,8 @@ def submissions(engine: Engine, log: Any = None, backlog_limit: int = 1_000) -> 
     return Submissions(
         store=engine.tasks,
         references=References(engine.users, frozenset({"reverse"})),
-        log=log or engine.log,
+        log=engine.log,
+        intake=LogIntake(log or engine.log),
         cache=engine.cache,
         ids=engine.ids,
         clock=engine.clock,
@@ -67,15 +69,18 @@ async def test_what_is_begun_is_durable_and_readable_when_it_is_told(engine: Eng
 
 
 class Failing:
-    """A log that is asked as ever and takes nothing any more."""
+    """A log that takes nothing any more, once it `fails`."""
 
     def __init__(self, engine: Engine) -> None:
         self._log = engine.log
+        self.fails = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
-    def begin(self, _records: Sequence[Record]) -> "asyncio.Future[None]":
+    def begin(self, records: Sequence[Record]) -> "asyncio.Future[None]":
+        if not self.fails:
+            return self._log.begin(records)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.get_loop().call_later(0.01, future.set_exception, Unavailable("log", "It is away."))
         return future
@@ -96,8 +101,10 @@ async def test_what_is_wrong_is_said_at_once_even_while_the_log_takes_nothing(en
 
 
 async def test_what_the_log_did_not_take_is_told_and_forgotten(engine: Engine) -> None:
-    desk = submissions(engine, Failing(engine), backlog_limit=100)
+    log = Failing(engine)
+    desk = submissions(engine, log, backlog_limit=100)
     await known(engine, desk)
+    log.fails = True
     heard: Heard = asyncio.Queue()
     for _ in range(150):  # more than may be under way: those that failed must not count
         while (ready := desk.at_hand(make.ADMIN, NewTask(title="lost"))) is None:

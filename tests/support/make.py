@@ -3,7 +3,7 @@
 import msgspec
 
 from tasktide.domain import events, fields
-from tasktide.domain.events import NotificationPlanned, Planned, TaskIngested
+from tasktide.domain.events import NotificationPlanned, Planned, TaskEvent, TaskIngested
 from tasktide.domain.ids import NotificationId, TaskId, UserId
 from tasktide.domain.notifications import Kind, Notification
 from tasktide.domain.tasks import Task
@@ -28,8 +28,12 @@ def submission(made: Task, actor: str = "user:1") -> TaskIngested:
     return events.ingested(made, actor, None)
 
 
+def created(made: Task) -> TaskEvent:
+    return events.created(made, "user:1", None)
+
+
 def entry(made: Task) -> Entry:
-    return Entry(made, events.created(submission(made)))
+    return Entry(made, created(made))
 
 
 def drafts(*bodies: str) -> list[fields.NewTask]:

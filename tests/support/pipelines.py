@@ -136,7 +136,7 @@ HEARD: set[int] = set()
 async def _created(engine: Engine, number: int) -> Record:
     await _watch(engine)
     made = make.task(number, performer_id=UserId(2))
-    return Record(events.TASK_EVENTS, str(number), events.encode(events.created(make.submission(made))))
+    return Record(events.TASK_EVENTS, str(number), events.encode(make.created(made)))
 
 
 async def _watch(engine: Engine) -> None:

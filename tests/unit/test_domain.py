@@ -171,7 +171,7 @@ def told(event: events.TaskEvent) -> dict[int, Kind]:
 
 def test_everyone_concerned_is_told_once_but_not_the_one_who_acted() -> None:
     task = make.task(1, creator_id=1, performer_id=2, observer_ids=(2, 3, 1))
-    created = events.created(events.ingested(task, "user:1", None))
+    created = events.created(task, "user:1", None)
     assert told(created) == {2: Kind.ASSIGNED, 3: Kind.CREATED}
     done = tasks.edit(task, {"status": Status.DONE}, make.NOW)
     assert told(events.changed(task, done, "user:2")) == {1: Kind.COMPLETED, 3: Kind.COMPLETED}
@@ -293,5 +293,5 @@ def test_text_is_shortened_with_a_sign() -> None:
 
 def test_what_is_over_is_nobodys_to_do() -> None:
     done = make.task(1, performer_id=UserId(2), status=Status.DONE)
-    [plan] = audience.plan(events.created(make.submission(done)))
+    [plan] = audience.plan(make.created(done))
     assert (plan.kind, plan.message) == (Kind.ASSIGNED, "“Task 1” is yours, and over already")

@@ -163,18 +163,9 @@ def ingested(task: Task, actor: str, traceparent: str | None) -> TaskIngested:
     )
 
 
-def created(submission: TaskIngested) -> TaskEvent:
-    """The first event of a task's life, derived from its submission."""
-    task = submission.data
-    return TaskEvent(
-        id=f"{task.id}.{task.version}",
-        subject=submission.subject,
-        time=submission.time,
-        actor=submission.actor,
-        traceparent=submission.traceparent,
-        type="task.created",
-        data=TaskChanged(task=task),
-    )
+def created(task: Task, actor: str, traceparent: str | None) -> TaskEvent:
+    """The first event of a task's life."""
+    return _task_event("task.created", task, {}, actor, traceparent)
 
 
 def changed(before: Task, after: Task, actor: str, traceparent: str | None = None) -> TaskEvent:

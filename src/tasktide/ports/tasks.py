@@ -5,8 +5,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 
-from tasktide.domain import audience, times
-from tasktide.domain.events import TASK_EVENTS, Envelope, TaskEvent, encode, planned
+from tasktide.domain import audience, tasks, times
+from tasktide.domain.events import TASK_EVENTS, TASK_INPUT, Envelope, TaskEvent, created, encode, planned, work
 from tasktide.domain.ids import TaskId
 from tasktide.domain.paging import TaskFilter, TaskQuery
 from tasktide.domain.tasks import Task
@@ -59,18 +59,32 @@ class HistoryItem(Envelope[HistoryData], frozen=True, kw_only=True, gc=False):
     type: str
 
 
+def concerned(task: Task | None) -> int:
+    """How many people an event of the task concerns at most."""
+    return 2 + (len(task.observer_ids) if task is not None else 0)
+
+
 def parts(items: Sequence[T], concerning: Callable[[T], Task | None]) -> Iterator[Sequence[T]]:
     """The items in order, as many at a time as the tasks they are about concern `MOST_TOLD` people; at least one."""
     first = people = 0
     for index, item in enumerate(items):
-        task = concerning(item)
-        concerned = 2 + (len(task.observer_ids) if task is not None else 0)
-        if people + concerned > MOST_TOLD and index > first:
+        more = concerned(concerning(item))
+        if people + more > MOST_TOLD and index > first:
             yield items[first:index]
             first, people = index, 0
-        people += concerned
+        people += more
     if first < len(items):
         yield items[first:]
+
+
+def entry(task: Task, actor: str, traceparent: str | None, now: Timestamp) -> Entry:
+    """How a submission is stored: with the first event of its life, and with the order to run it if it is a job."""
+    wake = tasks.wake_at(task)
+    records: tuple[Record, ...] = ()
+    if wake is not None and wake <= now:
+        records = (Record.of(TASK_INPUT, str(task.id), work(task, now)),)
+        wake = None
+    return Entry(task, created(task, actor, traceparent), records, wake, tasks.remind_at(task))
 
 
 def told(event: TaskEvent) -> list[Record]:

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-from tasktide.domain import events, tasks
 from tasktide.domain.events import TaskIngested
 from tasktide.domain.ids import TaskId
 from tasktide.domain.times import Timestamp
 from tasktide.ports.clock import Clock
-from tasktide.ports.log import Record
-from tasktide.ports.tasks import Entry, TaskStore, parts
+from tasktide.ports.tasks import Entry, TaskStore, entry, parts
 
 
 class Ingest:
@@ -26,16 +24,10 @@ class Ingest:
         for some in parts(submissions, lambda submission: submission.data):
             ids = tuple(submission.data.id for submission in some)
             if ids not in self._through:
-                await self._store.insert([_entry(submission, now) for submission in some])
+                await self._store.insert([_entry(one, now) for one in some])
                 self._through.add(ids)
         self._through.clear()
 
 
 def _entry(submission: TaskIngested, now: Timestamp) -> Entry:
-    task = submission.data
-    wake = tasks.wake_at(task)
-    records: tuple[Record, ...] = ()
-    if wake is not None and wake <= now:
-        records = (Record.of(events.TASK_INPUT, str(task.id), events.work(task, now)),)
-        wake = None
-    return Entry(task, events.created(submission), records, wake, tasks.remind_at(task))
+    return entry(submission.data, submission.actor, submission.traceparent or None, now)

@@ -19,7 +19,8 @@ from tasktide.ports.backpressure import Backpressure
 from tasktide.ports.cache import Cache, Snapshot, of_task
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
-from tasktide.ports.log import Log, Record
+from tasktide.ports.intake import Intake, Submission
+from tasktide.ports.log import Log
 from tasktide.ports.references import References
 from tasktide.ports.tasks import TaskStore
 
@@ -54,6 +55,7 @@ class Submissions:
         store: TaskStore,
         references: References,
         log: Log,
+        intake: Intake,
         cache: Cache,
         ids: Ids,
         clock: Clock,
@@ -63,6 +65,7 @@ class Submissions:
         self._store = store
         self._references = references
         self._log = log
+        self._intake = intake
         self._cache = cache
         self._ids = ids
         self._clock = clock
@@ -107,8 +110,8 @@ class Submissions:
         each submission. Unavailable when the log cannot take more.
         """
         task_id = TaskId(self._ids.take_now(IDS))
-        task, record = self._make(actor, ready.values, task_id, self._clock.now(), traceparent)
-        durable = self._log.begin([record])
+        task = self._make(actor, ready.values, task_id, self._clock.now())
+        durable = self._intake.begin([Submission(task, events.user(actor.user_id), traceparent)])
         self._room.entered(1)
         kept = [of_task(task)]
         keeping = self._cache.begin_put(kept)
@@ -169,18 +172,16 @@ class Submissions:
         first = await self.reserve(len(checked)) if reserved is None else reserved.first_id
         now = self._clock.now()
         made: list[Task] = []
-        records: list[Record] = []
         for index, values in enumerate(checked):
             if index and index % TURN == 0:
                 await asyncio.sleep(0)
-            task, record = self._make(actor, values, TaskId(first + index), now, traceparent)
-            made.append(task)
-            records.append(record)
+            made.append(self._make(actor, values, TaskId(first + index), now))
+        who = events.user(actor.user_id)
         kept = [] if reserved is not None and reserved.is_resumed else [of_task(task) for task in made]
         # The cache takes them in beside the log. Nobody knows their ids before the log has them.
         keeping = self._cache.begin_put(kept) if kept else None
         try:
-            await self._log.append(records)
+            await self._intake.begin([Submission(task, who, traceparent) for task in made])
         except Exception:
             await self._forget(kept, keeping)
             raise
@@ -189,13 +190,8 @@ class Submissions:
             await keeping
         return made
 
-    def _make(
-        self, actor: Actor, values: dict[str, Any], task_id: TaskId, now: Timestamp, traceparent: str | None
-    ) -> tuple[Task, Record]:
-        creator_id = values.pop("creator_id", actor.user_id)
-        task = fields.new(values, task_id, creator_id, now)
-        event = events.ingested(task, events.user(actor.user_id), traceparent)
-        return task, Record.of(events.TASK_INGESTED, str(task.performer_id or task.id), event)
+    def _make(self, actor: Actor, values: dict[str, Any], task_id: TaskId, now: Timestamp) -> Task:
+        return fields.new(values, task_id, values.pop("creator_id", actor.user_id), now)
 
     def _withdraw(
         self, kept: Sequence[Snapshot], keeping: "asyncio.Future[None] | None", told: Callable[[], None]

@@ -55,6 +55,9 @@ class Verification:
         # Notifications by (event, user): the id of the first, and a digest of what it says.
         self._told: dict[tuple[str, UserId], tuple[int, int]] = {}
         self._planned: set[tuple[str, UserId]] = set()
+        # Tasks that were submitted, as the log tells: what was stored at once has its first event alone.
+        self._submitted: set[TaskId] = set()
+        self._events_are_whole = False
 
     async def run(self, accepted: Collection[TaskId] = ()) -> Findings:
         """Look at everything; `accepted` are ids that a client saw accepted."""
@@ -180,6 +183,8 @@ class Verification:
                 continue
             self.findings.events += 1
             task = event.data.task
+            if event.type == "task.created":
+                self._submitted.add(task.id)
             last = seen.get(task.id, 0 if records.is_whole else task.version - 1)
             if task.version > last + 1:
                 detail = f"version {task.version} comes before version {last + 1}"
@@ -187,20 +192,24 @@ class Verification:
             seen[task.id] = max(last, task.version)
             if self._versions.get(task.id) == task.version and self._digests.get(task.id) != _digest(task):
                 self.findings.add(Fault.DAMAGED, f"task {task.id}", "it is not what its last event on the log carries")
-            if has_more or records.is_late(record) or not self._plans.is_whole:
-                continue
-            for plan in audience.plan(event):
-                if (plan.event_id, plan.user_id) not in self._planned:
-                    detail = f"the event {event.id} was not passed on to user {plan.user_id}"
-                    self.findings.add(Fault.MISSING, f"task {task.id}", detail)
+            if not (has_more or records.is_late(record)) and self._plans.is_whole:
+                self._check_told(event)
+        self._events_are_whole = records.is_whole
         for task_id, version in self._versions.items() if records.is_whole and not has_more else ():
             if seen.get(task_id, 0) < version:
                 self.findings.add(Fault.MISSING, f"task {task_id}", f"no event of version {version} on the log")
 
+    def _check_told(self, event: TaskEvent) -> None:
+        """There is a plan for each person whom the event concerns."""
+        for plan in audience.plan(event):
+            if (plan.event_id, plan.user_id) not in self._planned:
+                detail = f"the event {event.id} was not passed on to user {plan.user_id}"
+                self.findings.add(Fault.MISSING, f"task {event.data.task.id}", detail)
+
     async def _check_submissions(self, accepted: Collection[TaskId]) -> None:
         """Each submission that was committed is a task, and each task was submitted."""
         records = self._topic(events.TASK_INGESTED)
-        submitted: set[TaskId] = set()
+        submitted = self._submitted
         async for record in records.read():
             event = records.decoded(record)
             if not isinstance(event, TaskIngested):
@@ -211,7 +220,7 @@ class Verification:
                 continue
             self.findings.add(Fault.MISSING, f"task {task_id}", f"submitted at {record.number} and not stored")
         newest = max(submitted, default=0)
-        for task_id in self._versions if records.is_whole else ():
+        for task_id in self._versions if records.is_whole and self._events_are_whole else ():
             if task_id not in submitted and task_id <= newest:
                 self.findings.add(Fault.MISSING, f"task {task_id}", "stored, and nobody submitted it")
         for task_id in accepted:

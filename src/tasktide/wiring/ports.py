@@ -19,6 +19,7 @@ from tasktide.adapters.system.threads import DaemonThreads
 from tasktide.ports.cache import Cache
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
+from tasktide.ports.intake import Intake
 from tasktide.ports.jobs import Jobs
 from tasktide.ports.letters import Letters
 from tasktide.ports.limits import Limits
@@ -51,6 +52,7 @@ class Ports:
     webhooks: WebhookStore
     notifications: NotificationStore
     log: Log
+    intake: Intake
     letters: Letters
     jobs: Jobs
     replies: Replies
@@ -130,7 +132,7 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
     async with contextlib.AsyncExitStack() as stack:
         clock = SystemClock()
         metrics = PrometheusMetrics()
-        stores = await open_stores(settings, clock, stack, server=server)
+        stores = await open_stores(settings, clock, metrics, stack, server=server)
         key = settings.jwt_secret or _kept_secret(settings)
         shared = await _shared(settings, clock, metrics, stores, stack)
         jobs, job_pings = await _jobs(settings, clock, stores, stack)
@@ -148,6 +150,7 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
             webhooks=stores.webhooks,
             notifications=stores.notifications,
             log=stores.log,
+            intake=stores.intake,
             letters=stores.letters,
             jobs=jobs,
             replies=stores.replies,

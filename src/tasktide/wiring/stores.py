@@ -25,9 +25,11 @@ from tasktide.domain import events
 from tasktide.domain.errors import Unavailable
 from tasktide.ports.clock import Clock
 from tasktide.ports.ids import Ids
+from tasktide.ports.intake import Intake, LogIntake, StoreIntake
 from tasktide.ports.jobs import Jobs
 from tasktide.ports.letters import Letters
 from tasktide.ports.log import Log
+from tasktide.ports.metrics import Metrics
 from tasktide.ports.notifications import NotificationStore
 from tasktide.ports.outbox import Outbox
 from tasktide.ports.replies import Replies
@@ -57,6 +59,7 @@ class Stores:
     """Every store, the log, and what carries from one to the other."""
 
     log: Log
+    intake: Intake
     tasks: TaskStore
     users: UserStore
     sessions: SessionStore
@@ -72,10 +75,12 @@ class Stores:
     upkeep: Mapping[str, Callable[[], Awaitable[int]]] = field(default_factory=dict)
 
 
-async def open_stores(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, *, server: bool) -> Stores:
+async def open_stores(
+    settings: Settings, clock: Clock, metrics: Metrics, stack: contextlib.AsyncExitStack, *, server: bool
+) -> Stores:
     """The stores that the settings ask for, closed with the stack."""
     if settings.database_url is None:
-        return await _on_sqlite(settings, clock, stack, server=server)
+        return await _on_sqlite(settings, clock, metrics, stack, server=server)
     return await _on_postgres(settings, clock, stack, server=server)
 
 
@@ -97,7 +102,9 @@ async def patiently(what: str, call: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-async def _on_sqlite(settings: Settings, clock: Clock, stack: contextlib.AsyncExitStack, *, server: bool) -> Stores:
+async def _on_sqlite(
+    settings: Settings, clock: Clock, metrics: Metrics, stack: contextlib.AsyncExitStack, *, server: bool
+) -> Stores:
     base, submissions = _open_folder(settings, stack, server=server)
     embedded = SqliteLog(base, clock, submissions)
     if server:
@@ -113,9 +120,13 @@ async def _on_sqlite(settings: Settings, clock: Clock, stack: contextlib.AsyncEx
     # With the log elsewhere, the tables of the embedded one are where the stores leave what they have to say.
     outboxes = [SqliteOutbox(embedded, topic) for topic in events.READERS] if log is not embedded else []
     ids = SqliteIds(base) if server else SqliteIds(base, block=1)
+    tasks = SqliteTasks(base, embedded, clock)
+    # Only where stores and log share a transaction is what is stored said at once.
+    is_one = log is embedded
     return Stores(
         log=log,
-        tasks=SqliteTasks(base, embedded, clock),
+        intake=StoreIntake(store=tasks, log=log, clock=clock, metrics=metrics) if is_one else LogIntake(log),
+        tasks=tasks,
         users=SqliteUsers(base),
         sessions=SqliteSessions(base),
         preferences=SqlitePreferences(base),
@@ -159,6 +170,7 @@ async def _on_postgres(settings: Settings, clock: Clock, stack: contextlib.Async
         raise CannotStart(f"{wrong}.") from None
     return Stores(
         log=log,
+        intake=LogIntake(log),
         tasks=opened.tasks,
         users=opened.users,
         sessions=opened.sessions,

@@ -80,6 +80,7 @@ def platform(
         store=ports.tasks,
         references=references,
         log=ports.log,
+        intake=ports.intake,
         cache=ports.cache,
         ids=ports.ids,
         clock=ports.clock,
