@@ -59,7 +59,7 @@ class Shouter(WSListener):
         while True:
             now = time.monotonic_ns() // 1000
             for _ in range(SHOUTS):
-                if self._is_gone:
+                if self._is_gone or transport.underlying_transport.is_closing():
                     return
                 number += 1
                 transport.send(WSMsgType.TEXT, SHOUT % (number, now))

@@ -285,6 +285,10 @@ class Settings:
     socket_auth_timeout_s: int = _setting(
         "SOCKET_AUTH_TIMEOUT", 10, _whole(1, 3_600), "seconds", "How long a WebSocket may take to sign in."
     )
+    sockets_signing_in: int = _setting(
+        "LIMIT_SIGNING_IN", 1_000, _whole(1, 1_000_000), "sockets",
+        "The most WebSockets that may be open without having signed in; the oldest is closed for a new one.",
+    )  # fmt: skip
     socket_send_timeout_s: int = _setting(
         "SOCKET_SEND_TIMEOUT", 10, _whole(1, 3_600), "seconds",
         "How long a WebSocket may refuse to take a frame before it is closed with 4429.",

@@ -1,6 +1,7 @@
 """What surrounds the contract: problems, limits, health, metrics, the description."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import cast
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from support.clock import FakeClock
 from support.server import Person, receive, serving
@@ -273,4 +275,28 @@ def test_a_client_that_sends_its_body_too_slowly_is_answered(tmp_path: Path) -> 
         with ann.listen() as live:
             live.send('{"type": "ping"}')
             assert receive(live) == {"type": "pong"}
+        ann.close()
+
+
+def test_sockets_that_do_not_sign_in_make_room_for_those_that_do(tmp_path: Path) -> None:
+    with serving(tmp_path / "d", sockets_signing_in=4) as where:
+        ann = Person(where, "ann")
+        sockets = where.replace("http", "ws")
+        with contextlib.ExitStack() as stack:
+
+            def silent(path: str, *subprotocols: Subprotocol) -> ClientConnection:
+                return stack.enter_context(connect(f"{sockets}{path}", subprotocols=subprotocols or None))
+
+            oldest = silent("/tasks/notifications"), silent("/graphql", Subprotocol("graphql-transport-ws"))
+            newer = [silent("/tasks/notifications") for _ in range(4)]
+            for one in oldest:
+                with pytest.raises(ConnectionClosed) as closed:
+                    one.recv(timeout=10)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 4408
+            # Those that have signed in take no room: the newest one that has not is still there.
+            for _ in range(3):
+                stack.enter_context(ann.listen())
+            newer[-1].send('{"type": "ping"}')
+            assert receive(newer[-1]) == {"type": "pong"}
         ann.close()

@@ -27,6 +27,7 @@ from tasktide import __version__
 from tasktide.domain.errors import FieldError, Invalid, NotFound, TasktideError
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
+from tasktide.interfaces.anteroom import Anteroom
 from tasktide.interfaces.gate import STREAMS, Gate, traces
 from tasktide.interfaces.pages import Pages, is_page
 from tasktide.interfaces.platform import Platform
@@ -108,7 +109,8 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
     from tasktide.interfaces.graphql.app import Endpoint  # noqa: PLC0415 - only where it is used
 
     slow_readers = Watchdog(platform.limits.send_s)
-    graphql = Endpoint(platform, slow_readers)
+    anteroom = Anteroom(platform.limits.signing_in)
+    graphql = Endpoint(platform, slow_readers, anteroom)
     rest = Lean(_with_options(_rest(platform, routes)), platform)
     http: App = Gate(_ways(graphql, Pages(), rest), platform)
     if platform.cors_origins:
@@ -127,7 +129,8 @@ def build(platform: Platform, *, with_api: bool = True) -> App:
         elif scope["type"] == "websocket":
             scope["trace_id"], scope["traceparent"] = traces(dict(scope["headers"]))
             if scope["path"] == SOCKET_PATH:
-                await Session(platform, scope, receive, send, slow_readers).serve()
+                session = Session(platform, scope, receive, send, watchdog=slow_readers, anteroom=anteroom)
+                await session.serve()
             elif scope["path"] == GRAPHQL_PATH:
                 await graphql(scope, receive, send)
             else:

@@ -16,13 +16,14 @@ from tasktide.usecases.webhooks import Webhooks
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeLimits:
-    """Bytes of a request body, bytes and items of a batch, and seconds for a client to do its part."""
+    """Bytes of a request body, bytes and items of a batch, seconds for a client to do its part, sockets signing in."""
 
     body_bytes: int = 1_048_576
     batch_bytes: int = 16_777_216
     batch_items: int = 10_000
     body_s: float = 30.0
     authenticate_s: float = 10.0
+    signing_in: int = 1_000
     send_s: float = 10.0
 
 

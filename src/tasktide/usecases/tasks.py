@@ -10,7 +10,7 @@ from tasktide.domain import access, events, fields, paging, tasks
 from tasktide.domain.access import Action
 from tasktide.domain.errors import Conflict, Invalid, NotFound, Stale, Unavailable, invalid
 from tasktide.domain.fields import TaskFields, TaskLimits
-from tasktide.domain.ids import TaskId
+from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.paging import Cursor, Page, TaskFilter, TaskQuery
 from tasktide.domain.tasks import Status, Task
 from tasktide.domain.times import Timestamp
@@ -21,6 +21,7 @@ from tasktide.ports.log import Log
 from tasktide.ports.push import Message, Push
 from tasktide.ports.references import References
 from tasktide.ports.tasks import Change, TaskStore
+from tasktide.ports.turns import Turns
 
 # A task that was accepted is stored within milliseconds; a change of it waits at most this long.
 STORED_WITHIN_S = 5.0
@@ -30,6 +31,8 @@ LISTED_WITHIN_S = 2.0
 ATTEMPTS, PAUSE_S = 30, 0.002
 MOST_WAIT_S = 30.0
 CANCELLED_JOBS = "jobs:cancelled"
+# Searches of one user at once, so that nobody's keep all others waiting, and how many more of theirs may wait.
+SEARCHES, SEARCHES_WAITING = 4, 200
 
 _decode = msgspec.json.Decoder(Task).decode
 
@@ -69,6 +72,7 @@ class Tasks:
         # Submissions accepted in this process, and how many of them are known to be stored.
         self._accepted = accepted
         self._stored_of_accepted = 0
+        self._searches: Turns[UserId] = Turns(SEARCHES, SEARCHES_WAITING)
 
     async def get(self, task_id: TaskId) -> Task:
         """The task as it is now; NotFound when there is none or it was deleted."""
@@ -89,18 +93,20 @@ class Tasks:
         missing = [task_id for task_id in task_ids if task_key(task_id) not in bodies]
         return found | (await self._store.get(missing) if missing else {})
 
-    async def count(self, wanted: TaskFilter) -> int:
+    async def count(self, actor: Actor, wanted: TaskFilter) -> int:
         """How many stored tasks match."""
-        return await self._store.count(wanted)
+        async with self._searches.of(actor.user_id):
+            return await self._store.count(wanted)
 
-    async def find(self, query: TaskQuery) -> Page[Task]:
+    async def find(self, actor: Actor, query: TaskQuery) -> Page[Task]:
         """A page of tasks, what was accepted here just before included."""
         accepted = self._accepted()
         if accepted > self._stored_of_accepted and await self._log.settled(
             events.TASK_INGESTED, events.INGEST, LISTED_WITHIN_S
         ):
             self._stored_of_accepted = max(self._stored_of_accepted, accepted)
-        found = list(await self._store.find(msgspec.structs.replace(query, limit=query.limit + 1)))
+        async with self._searches.of(actor.user_id):
+            found = list(await self._store.find(msgspec.structs.replace(query, limit=query.limit + 1)))
         items = found[: query.limit]
         if len(found) <= query.limit:
             return Page(items)

@@ -134,6 +134,7 @@ def platform(
             batch_items=settings.batch_items,
             body_s=settings.body_timeout_s,
             authenticate_s=settings.socket_auth_timeout_s,
+            signing_in=settings.sockets_signing_in,
             send_s=settings.socket_send_timeout_s,
         ),
         cors_origins=settings.cors_origins,

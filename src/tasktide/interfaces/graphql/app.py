@@ -23,7 +23,8 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 
 from tasktide.domain.errors import TasktideError, Unauthenticated
 from tasktide.interfaces import actor as actors
-from tasktide.interfaces import session
+from tasktide.interfaces import session, status
+from tasktide.interfaces.anteroom import Anteroom
 from tasktide.interfaces.graphql.context import Context
 from tasktide.interfaces.graphql.limits import TOKENS
 from tasktide.interfaces.graphql.schema import build
@@ -111,7 +112,7 @@ class Endpoint(GraphQL[Context, None]):
     websocket_adapter_class = _Adapter
     graphql_transport_ws_handler_class = _Handler
 
-    def __init__(self, platform: Platform, slow_readers: Watchdog) -> None:
+    def __init__(self, platform: Platform, slow_readers: Watchdog, anteroom: Anteroom) -> None:
         super().__init__(
             build(introspection=platform.introspection),
             graphql_ide=None,
@@ -122,6 +123,7 @@ class Endpoint(GraphQL[Context, None]):
         )
         self._platform = platform
         self._slow_readers = slow_readers
+        self._anteroom = anteroom
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one socket."""
@@ -153,7 +155,11 @@ class Endpoint(GraphQL[Context, None]):
 
         self._platform.stats.listeners("graphql", 1)
         try:
-            await super().__call__(scope, receive, watched)
+            async with asyncio.timeout(None) as limit:
+                with self._anteroom.enter(limit) as scope["signed_in"]:
+                    await super().__call__(scope, receive, watched)
+        except TimeoutError:
+            await watched({"type": "websocket.close", "code": status.CLOSE_TIMEOUT})
         except OSError:
             return  # it is gone
         except asyncio.CancelledError:
@@ -189,6 +195,7 @@ class Endpoint(GraphQL[Context, None]):
         if actor is None:
             raise ConnectionRejectionError({"code": failure.code, "detail": failure.detail})
         context.scope["actor"] = actor
+        context.scope["signed_in"]()
         return NOTHING
 
     def encode_json(self, data: object) -> str | bytes:

@@ -76,11 +76,11 @@ class Query:
         first: int = paging.DEFAULT_LIMIT,
         after: str | None = None,
     ) -> TaskConnection:
-        _ = info.context.actor
+        actor = info.context.actor
         wanted = TaskFilter() if filter is None else filter.wanted()
         limit = paging.check_limit(first)
         query = TaskQuery(filter=wanted, sort=sort.value, descending=descending, limit=limit).behind(after)
-        page = await info.context.platform.tasks.find(query)
+        page = await info.context.platform.tasks.find(actor, query)
         edges = [Edge(node=TaskType.of(task), cursor=query.cursor_of(task)) for task in page.items]
         ends = page_info([edge.cursor for edge in edges[-1:]], has_more=page.next_cursor is not None)
         return TaskConnection(wanted=wanted, edges=edges, page_info=ends)

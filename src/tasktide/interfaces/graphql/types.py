@@ -207,7 +207,7 @@ class TaskConnection:
 
     @strawberry.field(description="How many stored tasks match, on all pages. Costs a count.")
     async def total_count(self, info: Info) -> int:
-        return await info.context.platform.tasks.count(self.wanted)
+        return await info.context.platform.tasks.count(info.context.actor, self.wanted)
 
 
 @strawberry.type(name="Notification", description="One message in the caller's inbox; ids increase.")

@@ -164,7 +164,7 @@ async def find_tasks(
         updated_after=_time("updated_after", updated_after),
     )
     query = TaskQuery(filter=wanted, sort=column, descending=sort.startswith("-"), limit=paging.check_limit(limit))
-    page = await platform.tasks.find(query.behind(cursor))
+    page = await platform.tasks.find(actors.required(request.scope), query.behind(cursor))
     return paged(request, page, page.next_cursor)
 
 

@@ -12,6 +12,7 @@ from tasktide.domain.ids import MAX_ID, NotificationId, UserId
 from tasktide.domain.users import Actor
 from tasktide.interfaces import actor as actors
 from tasktide.interfaces import status
+from tasktide.interfaces.anteroom import Anteroom
 from tasktide.interfaces.platform import Platform
 from tasktide.interfaces.protocol import FRAMES, Message, Receive, Scope, Send
 from tasktide.interfaces.watchdog import Watchdog
@@ -59,12 +60,22 @@ class _Slow(Exception):
 class Session:
     """One socket. Reading frames and sending notifications go on side by side; the first to end ends both."""
 
-    def __init__(self, platform: Platform, scope: Scope, receive: Receive, send: Send, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        watchdog: Watchdog,
+        anteroom: Anteroom,
+    ) -> None:
         self._platform = platform
         client = scope.get("client")
         self._address = client[0] if client else "unknown"
         self._takes_frames = FRAMES in (scope.get("extensions") or {})
         self._watchdog = watchdog
+        self._anteroom = anteroom
         self._receive = receive
         self._raw_send = send
 
@@ -88,8 +99,9 @@ class Session:
             self._platform.stats.listeners("websocket", -1)
 
     async def _talk(self) -> None:
-        async with asyncio.timeout(self._platform.limits.authenticate_s):
-            frame = await self._authentication()
+        async with asyncio.timeout(self._platform.limits.authenticate_s) as limit:
+            with self._anteroom.enter(limit):
+                frame = await self._authentication()
         actor = await self._admitted(frame.token.removeprefix("Bearer ").strip())
         after = None if frame.after is None else NotificationId(frame.after)
         live = await self._platform.live.open(actor, after)
