@@ -147,6 +147,33 @@ async def test_a_batch_that_is_submitted_again_is_the_one_that_was_stored(engine
     assert await stored(engine) == [task.id for task in made]
 
 
+async def test_a_repetition_waits_for_what_its_first_try_has_begun(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert, may_go_on = engine.tasks.insert, asyncio.Event()
+    tried: list[int] = []
+
+    async def slow(entries: Sequence[Entry]) -> None:
+        tried.append(len(entries))
+        await may_go_on.wait()
+        await insert(entries)
+
+    monkeypatch.setattr(engine.tasks, "insert", slow)
+    there = desk(engine)
+    drafts = [NewTask(title=f"t{number}") for number in range(3)]
+    first_id = await there.reserve(3)
+    first = asyncio.create_task(there.submit_many(make.ADMIN, drafts, reserved=Reserved(first_id)))
+    while not tried:
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    again = asyncio.create_task(there.submit_many(make.ADMIN, drafts, reserved=Reserved(first_id, is_resumed=True)))
+    await asyncio.sleep(0)
+    may_go_on.set()
+    assert [task.id for task in await again] == [first_id, first_id + 1, first_id + 2]
+    assert tried == [3], "it is not stored a second time, at another time"
+
+
 async def test_more_than_may_wait_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasktide.ports.intake.WAITING", 2)
     there = intake(engine)

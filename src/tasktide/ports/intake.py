@@ -39,6 +39,10 @@ class Intake(Protocol):
         """
         ...
 
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until all that was begun before the call is stored, or has failed; False when time ran out."""
+        ...
+
 
 class LogIntake:
     """On the log, from which `usecases.ingest` stores them: accepting takes an append, whatever storing takes."""
@@ -49,6 +53,10 @@ class LogIntake:
     def begin(self, submissions: Sequence[Submission]) -> "asyncio.Future[None]":
         """See the port."""
         return self._log.begin([_record(one) for one in submissions])
+
+    async def settled(self, timeout_s: float) -> bool:
+        """See the port."""
+        return await self._log.settled(events.TASK_INGESTED, events.INGEST, timeout_s)
 
 
 class _Batch(Struct, frozen=True, eq=False):
@@ -77,6 +85,7 @@ class StoreIntake:
         self._waiting: list[_Batch] = []
         self._tasks_waiting = 0
         self._storing: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Future[None]] = set()
 
     def begin(self, submissions: Sequence[Submission]) -> "asyncio.Future[None]":
         """See the port."""
@@ -85,14 +94,25 @@ class StoreIntake:
             return self._log.begin(submissions)
         if len(self._waiting) >= WAITING:
             raise Unavailable("store", "The store has too much to write; try again in a moment.")
-        batch = _Batch(submissions, people, asyncio.get_running_loop().create_future())
-        self._waiting.append(batch)
+        accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.add(accepted)
+        accepted.add_done_callback(self._under_way.discard)
+        self._waiting.append(_Batch(submissions, people, accepted))
         self._tasks_waiting += len(submissions)
         if not self._storing or (len(self._storing) == 1 and self._tasks_waiting >= AHEAD):
             storing = asyncio.create_task(self._store_waiting(), name="intake")
             self._storing.add(storing)
             storing.add_done_callback(self._storing.discard)
-        return batch.accepted
+        # Who stops waiting does not end it: it is stored all the same, and a repetition has to wait for that.
+        return asyncio.shield(accepted)
+
+    async def settled(self, timeout_s: float) -> bool:
+        """See the port."""
+        if self._under_way:
+            _, late = await asyncio.wait(set(self._under_way), timeout=timeout_s)
+            if late:
+                return False
+        return await self._log.settled(timeout_s)
 
     async def _store_waiting(self) -> None:
         while batches := self._next():
@@ -139,9 +159,6 @@ def _record(one: Submission) -> Record:
 
 
 def _settle(accepted: "asyncio.Future[None]", error: BaseException | None) -> None:
-    """Tell who waits, unless they have gone."""
-    if accepted.done():
-        return
     if error is None:
         accepted.set_result(None)
     else:

@@ -64,7 +64,6 @@ class Submissions:
     ) -> None:
         self._store = store
         self._references = references
-        self._log = log
         self._intake = intake
         self._cache = cache
         self._ids = ids
@@ -211,7 +210,7 @@ class Submissions:
         """What the first try of a repeated submission has stored, once its part of the log is stored."""
         if reserved is None or not reserved.is_resumed:
             return []
-        await self._log.settled(events.TASK_INGESTED, events.INGEST, STORED_WITHIN_S)
+        await self._intake.settled(STORED_WITHIN_S)
         wanted = [TaskId(reserved.first_id + index) for index in range(count)]
         stored = await self._store.get(wanted)
         return [stored[task_id] for task_id in wanted if task_id in stored]
