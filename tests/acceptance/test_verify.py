@@ -28,7 +28,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ann.http.delete("/tasks/4")
         for job in jobs:
             assert ann.finished(job)["status"] == "done"
-        bob.inbox(33)
+        made = ann.http.post("/tasks/batch", json=[{"title": f"b{n}", "performer_id": bob.id} for n in range(3)])
+        assert made.json()["ids"] == [36, 37, 38]
+        ann.http.delete("/tasks/38")
+        bob.inbox(37)
         ann.inbox(5)
         program.stop()
     return folder
@@ -59,7 +62,7 @@ def test_what_is_whole_is_clean(kept: Path, tmp_path: Path) -> None:
     assert verified(damaged(kept, tmp_path, "tasktide.db", lambda _: None)) == (0, {}, [])
     shown = run(kept, "verify")
     assert shown.returncode == 0
-    assert "Looked at 34 tasks" in shown.stdout
+    assert "Looked at 36 tasks" in shown.stdout
     assert "Nothing is missing, doubled or out of order." in shown.stdout
 
 
@@ -100,6 +103,10 @@ FORGED = (
         (statement("UPDATE tasks SET status = 'done' WHERE id = 9"), "damaged task 9"),
         (statement("UPDATE tasks SET doc = json_set(doc, '$.title', 'x') WHERE id = 3"), "damaged task 3"),
         (statement("DELETE FROM task_tombstones"), "missing task 4"),
+        (statement("DELETE FROM tasks WHERE id = 37"), "missing task 37"),
+        (statement("DELETE FROM tasks WHERE id = 37", "DELETE FROM task_history WHERE task_id = 37"),
+         "missing task 37"),
+        (statement("DELETE FROM task_tombstones"), "missing task 38"),
         (statement("UPDATE tasks SET doc = '{' WHERE id = 9"), "damaged task 9"),
         (statement("UPDATE tasks SET doc = json_set(doc, '$.description', 'x') WHERE id = 9"), "damaged task 9"),
         (statement("UPDATE tasks SET performer_id = 1 WHERE id = 9"), "damaged task 9"),

@@ -97,6 +97,22 @@ async def test_those_that_come_while_one_is_stored_share_the_next_transaction(
     assert await stored(engine) == list(range(1, 43))
 
 
+async def test_one_that_comes_just_as_the_last_one_is_stored_is_stored_too(engine: Engine) -> None:
+    there = intake(engine)
+    woken: list[asyncio.Future[None]] = []
+    first = there.begin(batch(1, 2))
+    [writer] = [task for task in asyncio.all_tasks() if task.get_name() == "intake"]
+    [accepted] = there._under_way
+    # Called behind the writer's last look for more, and before anybody knows that its task is over.
+    accepted.add_done_callback(lambda _: woken.append(there.begin(batch(3, 4))))
+    await first
+    await asyncio.wait([writer])
+    async with asyncio.timeout(5):
+        for one in woken:
+            await one
+    assert await stored(engine) == [1, 2, 3, 4]
+
+
 async def test_what_the_store_refuses_goes_on_the_log_and_takes_nobody_along(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +191,7 @@ async def test_a_repetition_waits_for_what_its_first_try_has_begun(
 
 
 async def test_more_than_may_wait_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasktide.ports.intake.WAITING", 2)
+    monkeypatch.setattr("tasktide.ports.intake.WAITING", 4)
     there = intake(engine)
     begun = [there.begin(batch(number, number + 1)) for number in (1, 3)]
     with pytest.raises(Unavailable):

@@ -9,7 +9,7 @@ from tasktide.ports.turns import Turns
 
 
 async def test_each_does_so_many_things_at_once_and_the_rest_in_order() -> None:
-    turns: Turns[str] = Turns(2, waiting=10)
+    turns: Turns[str] = Turns(2, waiting=10, patience_s=10)
     open_, order = asyncio.Event(), []
 
     async def one(who: str, number: int) -> None:
@@ -28,7 +28,7 @@ async def test_each_does_so_many_things_at_once_and_the_rest_in_order() -> None:
 
 
 async def test_more_than_may_wait_is_refused_until_there_is_room() -> None:
-    turns: Turns[str] = Turns(1, waiting=1)
+    turns: Turns[str] = Turns(1, waiting=1, patience_s=10)
     open_ = asyncio.Event()
 
     async def one() -> None:
@@ -46,3 +46,13 @@ async def test_more_than_may_wait_is_refused_until_there_is_room() -> None:
     open_.set()
     await asyncio.gather(*tasks)
     await one()
+
+
+async def test_who_has_waited_for_too_long_is_refused_and_leaves_no_trace() -> None:
+    turns: Turns[str] = Turns(1, waiting=1, patience_s=0.01)
+    async with turns.of("me"):
+        with pytest.raises(Unavailable):
+            async with turns.of("me"):
+                raise AssertionError("there is no place")
+    async with turns.of("me"):
+        pass

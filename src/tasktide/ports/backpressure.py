@@ -76,7 +76,9 @@ class Backpressure:
                 if not await self._is_held():
                     return
             for way, began in zip(self._ways, began_at, strict=True):
-                if await self._is_far_behind(way) and await self._log.committed(*way) == began:
+                # Not by those who are entering: they say nothing of the group.
+                is_behind = await self._log.backlog(*way) > self._held_from[way]
+                if is_behind and await self._log.committed(*way) == began:
                     self._still_at[way] = began
         except Unavailable:
             return  # who waits will be told so

@@ -15,10 +15,12 @@ from tasktide.ports.log import Log, Record
 from tasktide.ports.metrics import Metrics
 from tasktide.ports.tasks import MOST_TOLD, TaskStore, concerned, entry
 
-# Batches that may wait for the store.
-WAITING = 1_000
-# Tasks that wait, from which on the next transaction is prepared while one is written.
-AHEAD = 500
+# Tasks that may wait for the store.
+WAITING = 20_000
+# Tasks that one transaction takes from several batches: more would keep the event loop, which prepares it, for longer.
+MOST = 1_000
+# Tasks that wait, from which on the next transaction is prepared while one is written, and how many are under way then.
+AHEAD, WRITERS = 500, 2
 
 
 class Submission(Struct, frozen=True, gc=False):
@@ -84,6 +86,7 @@ class StoreIntake:
         self._metrics = metrics
         self._waiting: list[_Batch] = []
         self._tasks_waiting = 0
+        self._writers = 0
         self._storing: set[asyncio.Task[None]] = set()
         self._under_way: set[asyncio.Future[None]] = set()
 
@@ -92,14 +95,16 @@ class StoreIntake:
         people = sum(concerned(one.task) for one in submissions)
         if len(submissions) == 1 or people > MOST_TOLD:
             return self._log.begin(submissions)
-        if len(self._waiting) >= WAITING:
+        if self._tasks_waiting + len(submissions) > WAITING:
             raise Unavailable("store", "The store has too much to write; try again in a moment.")
         accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(accepted)
         accepted.add_done_callback(self._under_way.discard)
         self._waiting.append(_Batch(submissions, people, accepted))
         self._tasks_waiting += len(submissions)
-        if not self._storing or (len(self._storing) == 1 and self._tasks_waiting >= AHEAD):
+        if not self._writers or (self._writers < WRITERS and self._tasks_waiting >= AHEAD):
+            # Counted here and where it ends, not by its task, which is over a turn after it looked for more in vain.
+            self._writers += 1
             storing = asyncio.create_task(self._store_waiting(), name="intake")
             self._storing.add(storing)
             storing.add_done_callback(self._storing.discard)
@@ -115,29 +120,36 @@ class StoreIntake:
         return await self._log.settled(timeout_s)
 
     async def _store_waiting(self) -> None:
-        while batches := self._next():
-            began = time.perf_counter()
-            now = self._clock.now()
-            some = [one for batch in batches for one in batch.submissions]
-            try:
-                await self._store.insert([entry(one.task, one.actor, one.traceparent, now) for one in some])
-            except Unavailable as away:
-                for batch in batches:
-                    _settle(batch.accepted, away)
-            except Exception:  # noqa: BLE001 - whatever one of them provokes, the others have no part in it
-                for batch in batches:
-                    self._pass_on(batch)
-            else:
-                self._metrics.handled(events.INGEST, len(some), time.perf_counter() - began)
-                for batch in batches:
-                    _settle(batch.accepted, None)
+        try:
+            while batches := self._next():
+                await self._store_some(batches)
+        finally:
+            self._writers -= 1
+
+    async def _store_some(self, batches: Sequence[_Batch]) -> None:
+        began = time.perf_counter()
+        now = self._clock.now()
+        some = [one for batch in batches for one in batch.submissions]
+        try:
+            await self._store.insert([entry(one.task, one.actor, one.traceparent, now) for one in some])
+        except Unavailable as away:
+            for batch in batches:
+                _settle(batch.accepted, away)
+        except Exception:  # noqa: BLE001 - whatever one of them provokes, the others have no part in it
+            for batch in batches:
+                self._pass_on(batch)
+        else:
+            self._metrics.handled(events.INGEST, len(some), time.perf_counter() - began)
+            for batch in batches:
+                _settle(batch.accepted, None)
 
     def _next(self) -> list[_Batch]:
-        """Those of the next transaction: at least one of those that wait, as many as concern `MOST_TOLD` people."""
-        people = count = 0
+        """Those of the next transaction: at least one of those that wait, as many as are not too much together."""
+        tasks = people = count = 0
         for batch in self._waiting:
+            tasks += len(batch.submissions)
             people += batch.people
-            if count and people > MOST_TOLD:
+            if count and (tasks > MOST or people > MOST_TOLD):
                 break
             count += 1
         some, self._waiting = self._waiting[:count], self._waiting[count:]

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from tasktide.domain import access, events, fields
 from tasktide.domain.access import Action
-from tasktide.domain.errors import FieldError, Invalid, TasktideError
+from tasktide.domain.errors import FieldError, Invalid, TasktideError, Unavailable
 from tasktide.domain.fields import NewTask, TaskLimits
 from tasktide.domain.ids import TaskId
 from tasktide.domain.replies import Reserved
@@ -24,7 +24,7 @@ from tasktide.ports.log import Log
 from tasktide.ports.references import References
 from tasktide.ports.tasks import TaskStore
 
-# What the first try of a repeated submission has put on the log is stored within this time, or made again.
+# What the first try of a repeated submission has begun is over within this time, or the repetition is refused.
 STORED_WITHIN_S = 5.0
 # Tasks made before the event loop gets a turn: about 2 ms of work.
 TURN = 200
@@ -210,7 +210,9 @@ class Submissions:
         """What the first try of a repeated submission has stored, once its part of the log is stored."""
         if reserved is None or not reserved.is_resumed:
             return []
-        await self._intake.settled(STORED_WITHIN_S)
+        if not await self._intake.settled(STORED_WITHIN_S):
+            # Made again under the same ids, at another time, it would have two first events.
+            raise Unavailable("ingest", "What the first request has begun is not over yet; try again in a moment.")
         wanted = [TaskId(reserved.first_id + index) for index in range(count)]
         stored = await self._store.get(wanted)
         return [stored[task_id] for task_id in wanted if task_id in stored]

@@ -31,8 +31,8 @@ LISTED_WITHIN_S = 2.0
 ATTEMPTS, PAUSE_S = 30, 0.002
 MOST_WAIT_S = 30.0
 CANCELLED_JOBS = "jobs:cancelled"
-# Searches of one user at once, so that nobody's keep all others waiting, and how many more of theirs may wait.
-SEARCHES, SEARCHES_WAITING = 4, 200
+# Searches of one user at once, so that nobody's keep all others waiting; how many more may wait, and how long.
+SEARCHES, SEARCHES_WAITING, SEARCH_PATIENCE_S = 4, 200, 10.0
 
 _decode = msgspec.json.Decoder(Task).decode
 
@@ -72,7 +72,7 @@ class Tasks:
         # Submissions accepted in this process, and how many of them are known to be stored.
         self._accepted = accepted
         self._stored_of_accepted = 0
-        self._searches: Turns[UserId] = Turns(SEARCHES, SEARCHES_WAITING)
+        self._searches: Turns[UserId] = Turns(SEARCHES, SEARCHES_WAITING, SEARCH_PATIENCE_S)
 
     async def get(self, task_id: TaskId) -> Task:
         """The task as it is now; NotFound when there is none or it was deleted."""

@@ -55,8 +55,10 @@ class Verification:
         # Notifications by (event, user): the id of the first, and a digest of what it says.
         self._told: dict[tuple[str, UserId], tuple[int, int]] = {}
         self._planned: set[tuple[str, UserId]] = set()
-        # Tasks that were submitted, as the log tells: what was stored at once has its first event alone.
-        self._submitted: set[TaskId] = set()
+        # Tasks whose first event is on the log, all that a batch that was stored at once has there, and those of them
+        # that must be stored.
+        self._created: set[TaskId] = set()
+        self._stored: set[TaskId] = set()
         self._events_are_whole = False
 
     async def run(self, accepted: Collection[TaskId] = ()) -> Findings:
@@ -184,7 +186,9 @@ class Verification:
             self.findings.events += 1
             task = event.data.task
             if event.type == "task.created":
-                self._submitted.add(task.id)
+                self._created.add(task.id)
+                if not records.is_excused(record):
+                    self._stored.add(task.id)
             last = seen.get(task.id, 0 if records.is_whole else task.version - 1)
             if task.version > last + 1:
                 detail = f"version {task.version} comes before version {last + 1}"
@@ -209,7 +213,7 @@ class Verification:
     async def _check_submissions(self, accepted: Collection[TaskId]) -> None:
         """Each submission that was committed is a task, and each task was submitted."""
         records = self._topic(events.TASK_INGESTED)
-        submitted = self._submitted
+        submitted: set[TaskId] = set()
         async for record in records.read():
             event = records.decoded(record)
             if not isinstance(event, TaskIngested):
@@ -219,6 +223,9 @@ class Verification:
             if task_id in self._versions or task_id in self._exceptions.deleted or records.is_excused(record):
                 continue
             self.findings.add(Fault.MISSING, f"task {task_id}", f"submitted at {record.number} and not stored")
+        for task_id in sorted(self._stored - submitted - self._versions.keys() - self._exceptions.deleted):
+            self.findings.add(Fault.MISSING, f"task {task_id}", "its first event is on the log, and it is not stored")
+        submitted |= self._created
         newest = max(submitted, default=0)
         for task_id in self._versions if records.is_whole and self._events_are_whole else ():
             if task_id not in submitted and task_id <= newest:
