@@ -30,7 +30,8 @@ def under_load(folder: Path, port: int, seconds: float, *kinds: tuple[str, ...])
 def signed_in(port: int, sockets: int) -> None:
     """Wait until so many live sockets are open: the load has begun."""
     for _ in range(600):
-        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"accept": "text/plain"}).text
+        # On two cores that programs are starting on, an answer may take seconds.
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"accept": "text/plain"}, timeout=30).text
         found = re.search(r'^tasktide_live_connections\{protocol="websocket"\} (\S+)', metrics, re.MULTILINE)
         if found and float(found[1]) >= sockets:
             return
