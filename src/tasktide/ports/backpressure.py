@@ -29,7 +29,7 @@ class Backpressure:
         self._limit = limit
         self._ways = ways
         self._held_from = {way: min(limit, max(LEAST_HELD, limit * HELD_FROM * log.lanes(way[0]))) for way in ways}
-        # Records of those who were let in and have not appended yet: the log does not know of them.
+        # Records of those who were let in and are not through: the log does not know of them, or never will.
         self._entering = 0
         # What a group had committed when it was found to stand still.
         self._still_at: dict[Way, int] = {}

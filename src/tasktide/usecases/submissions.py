@@ -1,4 +1,4 @@
-"""Accepting new tasks: a submission is durable on the log, and readable, before anybody is told so."""
+"""Accepting new tasks: a submission is durable, and readable, before anybody is told so."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ Told = Callable[[Task | BaseException], None]
 
 
 class Submissions:
-    """Submitting is appending to the log; `pipelines` do the rest."""
+    """Submitting is handing over to the intake, on the log or in the store; `pipelines` do the rest."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Submissions:
         """As `submit`, begun now, in the same turn of the event loop as `at_hand`.
 
         `told` is called when it is durable and readable, or has failed. This saves what a task of the event loop costs
-        each submission. Unavailable when the log cannot take more.
+        each submission. Unavailable when the intake cannot take more.
         """
         task_id = TaskId(self._ids.take_now(IDS))
         task = self._make(actor, ready.values, task_id, self._clock.now())
@@ -144,7 +144,7 @@ class Submissions:
         """Accept tasks, all or none. None stands for a draft that could not be read, for the reasons in `faults`.
 
         Invalid lists the wrong fields of all of them, each with its index. Unavailable when the store is too
-        far behind the log, or the log cannot take more; while it is behind, submissions are held back a moment.
+        far behind the log, or the intake cannot take more; while it is behind, submissions are held back a moment.
         """
         errors = list(faults)
         checked: list[tuple[int, dict[str, Any]]] = []
@@ -177,7 +177,7 @@ class Submissions:
             made.append(self._make(actor, values, TaskId(first + index), now))
         who = events.user(actor.user_id)
         kept = [] if reserved is not None and reserved.is_resumed else [of_task(task) for task in made]
-        # The cache takes them in beside the log. Nobody knows their ids before the log has them.
+        # The cache takes them in beside the intake. Nobody knows their ids before they are accepted.
         keeping = self._cache.begin_put(kept) if kept else None
         try:
             await self._intake.begin([Submission(task, who, traceparent) for task in made])
@@ -207,7 +207,7 @@ class Submissions:
         await self._cache.drop([one.key for one in kept])
 
     async def _resumed(self, reserved: Reserved | None, count: int) -> list[Task]:
-        """What the first try of a repeated submission has stored, once its part of the log is stored."""
+        """What the first try of a repeated submission has stored, once all that was begun is stored."""
         if reserved is None or not reserved.is_resumed:
             return []
         if not await self._intake.settled(STORED_WITHIN_S):
