@@ -19,6 +19,7 @@ from tasktide.domain.tasks import Status
 from tasktide.domain.times import later
 from tasktide.domain.users import Actor, Session
 from tasktide.ports.push import Message
+from tasktide.ports.stopping import Stopping
 from tasktide.usecases.live import Feed, Live, LiveStream
 
 
@@ -26,10 +27,12 @@ async def opened(engine: Engine, push: MemoryPush, after: int | None = None) -> 
     expires = later(engine.clock.now(), 3_600)
     await engine.sessions.open(Session(id="s", user_id=make.ADMIN.user_id, expires_at=expires))
     actor = msgspec.structs.replace(make.ADMIN, session_id="s", expires_at=expires)
-    live = Live(
-        store=engine.notifications, sessions=engine.sessions, push=push, clock=engine.clock, stopping="process:1"
-    )
+    live = live_of(engine, push, Stopping(push))
     return live, await live.open(actor, None if after is None else NotificationId(after)), actor
+
+
+def live_of(engine: Engine, push: MemoryPush, stopping: Stopping) -> Live:
+    return Live(store=engine.notifications, sessions=engine.sessions, push=push, clock=engine.clock, stopping=stopping)
 
 
 async def tell(engine: Engine, push: MemoryPush, number: int, *, heard: bool = True) -> None:
@@ -97,24 +100,32 @@ async def test_a_closed_session_ends_its_stream_even_if_the_word_is_lost(engine:
     assert await push.listening(["user:1"]) == frozenset()
 
 
-async def test_a_stream_ends_with_its_token_and_with_its_process(engine: Engine) -> None:
-    push = MemoryPush()
-    _, stream, _ = await opened(engine, push)
+async def test_a_stream_ends_with_its_token(engine: Engine) -> None:
+    _, stream, _ = await opened(engine, MemoryPush())
     engine.clock.advance(3_600)
     with pytest.raises(Unauthenticated):
         await stream.read()
-    push = MemoryPush()
-    live, other, actor = await opened_again(engine, push)
-    await push.publish([Message("process:1", b"")])
-    with pytest.raises(Unavailable):
-        await other.read()
+
+
+async def test_streams_end_with_their_process_whether_they_hear_of_it_or_not(engine: Engine) -> None:
+    push = MemoryPush(buffer=1)
+    _, _, actor = await opened(engine, push)
+    stopping = Stopping(push)
+    live = live_of(engine, push, stopping)
+    deaf = await live.open(actor, None)
+    await tell(engine, push, 1)
+    await tell(engine, push, 2)
+    waiting = await live.open(actor, None)
+    reading = asyncio.create_task(waiting.read())
+    await asyncio.sleep(0)
+    await stopping.announce()
+    late = await live.open(actor, None)
+    for stream in (waiting, deaf, late):
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable):
+                await (reading if stream is waiting else stream.read())
     with pytest.raises(Invalid):
         await live.open(actor, NotificationId(10**9))
-
-
-async def opened_again(engine: Engine, push: MemoryPush) -> tuple[Live, LiveStream, Actor]:
-    await engine.sessions.close("s")
-    return await opened(engine, push)
 
 
 async def test_all_tasks_are_watched_and_a_gap_is_told(engine: Engine) -> None:

@@ -19,8 +19,10 @@ from tasktide.domain.rates import Tier
 from tasktide.interfaces import swift
 from tasktide.interfaces.swift import Swift
 from tasktide.interfaces.websocket.session import frame_head
+from tasktide.ports.stopping import Stopping
 from tasktide.roles import server
 from tasktide.usecases.submissions import Submissions
+from tasktide.usecases.tasks import Tasks
 
 VARYING = {"x-request-id", "date", "ratelimit", "location"}
 
@@ -394,6 +396,57 @@ def test_a_server_that_stops_waits_no_longer_for_the_log_than_for_anything(
     assert (status, headers["connection"], json.loads(body)["code"]) == (500, "close", "internal")
     assert connection.socket.recv(1) == b""
     connection.close()
+
+
+def test_a_server_that_stops_cuts_off_what_takes_too_long_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "DRAIN_S", 1)
+    begun: list[None] = []
+
+    async def stuck(*_: Any, **__: Any) -> None:
+        begun.append(None)
+        await asyncio.sleep(60)
+
+    with serving(tmp_path) as address:
+        fay, reading, writing = Person(address, "fay"), Raw(address), Raw(address)
+        fay.close()
+        with monkeypatch.context() as patched:
+            patched.setattr(Tasks, "get", stuck)
+            patched.setattr(Submissions, "submit", stuck)
+            reading.socket.sendall(request(fay, "GET /tasks/7"))
+            writing.socket.sendall(request(fay, "POST /tasks", b'{"title":"x"}', "x-request-id: y"))
+            while len(begun) < 2:
+                time.sleep(0.01)
+    status, headers, body = reading.answer()
+    assert (status, headers["retry-after"], json.loads(body)["code"]) == (503, "1", "unavailable")
+    status, headers, body = writing.answer()
+    assert (status, json.loads(body)["code"]) == (500, "internal")
+    assert "may have been done" in json.loads(body)["detail"]
+    reading.close()
+    writing.close()
+
+
+def test_a_long_poll_that_comes_while_the_server_stops_does_not_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce = Stopping.announce
+    with serving(tmp_path) as address:
+        fay, polling = Person(address, "fay"), Raw(address)
+        number = fay.submit(handler="sleep", payload={"seconds": 60})["id"]
+        polls = request(fay, f"GET /tasks/{number}/result?wait=30")
+        assert polling.ask(request(fay, f"GET /tasks/{number}"))[0] == 200
+        fay.close()
+
+        async def announced(self: Stopping) -> None:
+            await announce(self)
+            polling.socket.sendall(polls)
+            await asyncio.sleep(0.2)
+
+        monkeypatch.setattr(Stopping, "announce", announced)
+    status, _, body = polling.answer()
+    assert (status, json.loads(body)["status"] in {"pending", "in_progress"}) == (202, True)
+    polling.close()
 
 
 @pytest.mark.parametrize(

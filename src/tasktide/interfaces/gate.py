@@ -35,6 +35,8 @@ UNCOUNTED = {
 }
 UNCOUNTED_BELOW = ("/docs/", HOME)
 STREAMS = {"/events"}
+# Methods that change nothing.
+SAFE = {"GET", "HEAD", "OPTIONS"}
 SIGN_IN = {"/auth/login", "/auth/register"}
 # Of a Content-Length: as many as a number of bytes can have.
 LENGTH_DIGITS = 20
@@ -99,7 +101,8 @@ class Gate:
         except TasktideError as error:
             await answer.problem(*status.problem(error, trace_id))
         except asyncio.CancelledError:
-            raise
+            # The server ends, and waited for this request as long as it does. The request ends here, with an answer.
+            await answer.problem(*status.cut_off(trace_id, may_repeat=scope["method"] in SAFE))
         except Exception:
             self._logger.exception("request failed", trace_id=trace_id, method=scope["method"], path=scope["path"])
             await answer.problem(*status.unexpected(trace_id))

@@ -92,6 +92,16 @@ def unexpected(trace_id: str) -> tuple[int, dict[str, str], bytes]:
     return problem(error, trace_id)
 
 
+def cut_off(trace_id: str, *, may_repeat: bool) -> tuple[int, dict[str, str], bytes]:
+    """The answer when the server ends before the request: what is read may be repeated, the rest may have been done."""
+    if may_repeat:
+        return problem(errors.Unavailable("gateway", "The server is stopping: ask again."), trace_id)
+    error = TasktideError(
+        "The server is stopping. What was asked for may have been done all the same.", code="internal"
+    )
+    return problem(error, trace_id)
+
+
 def _headers(error: Any) -> dict[str, str]:
     headers = dict(getattr(error, "headers", {}))
     if isinstance(error, errors.Unauthenticated):

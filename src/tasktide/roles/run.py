@@ -153,7 +153,7 @@ async def _serve(
         logger.info("stopping")
         if server is not None:
             # Those who only wait for news are sent home first; what they wait for may take longer than we have.
-            await ports.announce_stop()
+            await ports.stopping.announce()
             await server.stop()
         await asyncio.gather(*(service.stop() for service in services))
         logger.info("stopped")

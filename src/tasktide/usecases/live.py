@@ -14,6 +14,7 @@ from tasktide.ports.cache import task_key
 from tasktide.ports.clock import Clock
 from tasktide.ports.notifications import NotificationStore
 from tasktide.ports.push import Message, Push, Subscription
+from tasktide.ports.stopping import Stopping
 from tasktide.ports.users import SessionStore
 
 PAGE = 200
@@ -30,11 +31,14 @@ _decode_word = msgspec.json.Decoder(tuple[UserId, str]).decode
 class Listener:
     """One actor's ear for some channels. Read by one task; close it."""
 
-    def __init__(self, actor: Actor, subscription: Subscription, sessions: SessionStore, clock: Clock) -> None:
+    def __init__(
+        self, actor: Actor, subscription: Subscription, sessions: SessionStore, clock: Clock, stopping: Stopping
+    ) -> None:
         self.actor = actor
         self._subscription = subscription
         self._sessions = sessions
         self._clock = clock
+        self._stopping = stopping
         # One timer a listener; a timeout around each wait for news would cost more than passing the news on.
         left_s = (times.epoch_ms(actor.expires_at) - times.epoch_ms(clock.now())) / 1000
         self._expiry = asyncio.get_running_loop().call_later(max(0.0, left_s), subscription.offer, _expiry(actor))
@@ -44,16 +48,16 @@ class Listener:
 
         Unauthenticated when the session is over, Unavailable when the process is about to stop.
         """
-        self._check_expiry()
+        self._check_end()
         messages = await self._subscription.read()
-        self._check_expiry()
+        self._check_end()
         if messages is None:
             # Perhaps the word that the session ended: ask the store.
             await self.check_session()
             return None
         for message in messages:
-            if not message.cursor:
-                _check_word(message.channel)
+            if not message.cursor and message.channel.startswith("session:"):
+                raise _ended()  # words without a cursor are about the stream itself
         return messages
 
     async def check_session(self) -> None:
@@ -66,9 +70,11 @@ class Listener:
         self._expiry.cancel()
         self._subscription.close()
 
-    def _check_expiry(self) -> None:
+    def _check_end(self) -> None:
         if self.actor.expires_at <= self._clock.now():
             raise _expired()
+        if self._stopping.is_announced:
+            raise Unavailable("gateway", "The server is stopping: connect again and resume.")
 
 
 class LiveStream:
@@ -211,7 +217,7 @@ class Live:
     """Opens streams."""
 
     def __init__(
-        self, *, store: NotificationStore, sessions: SessionStore, push: Push, clock: Clock, stopping: str
+        self, *, store: NotificationStore, sessions: SessionStore, push: Push, clock: Clock, stopping: Stopping
     ) -> None:
         self._stopping = stopping
         self._store = store
@@ -264,16 +270,9 @@ class Live:
         return listener
 
     async def _listener(self, actor: Actor, channel: str) -> Listener:
-        subscription = await self._push.subscribe([channel, f"session:{actor.session_id}", self._stopping])
-        return Listener(actor, subscription, self._sessions, self._clock)
-
-
-def _check_word(channel: str) -> None:
-    """Words without a cursor are about the stream itself."""
-    if channel.startswith("session:"):
-        raise _ended()
-    if channel.startswith("process:"):
-        raise Unavailable("gateway", "The server is stopping: connect again and resume.")
+        channels = [channel, f"session:{actor.session_id}", self._stopping.channel]
+        subscription = await self._push.subscribe(channels)
+        return Listener(actor, subscription, self._sessions, self._clock, self._stopping)
 
 
 def _expiry(actor: Actor) -> Message:

@@ -20,6 +20,7 @@ from tasktide.ports.clock import Clock
 from tasktide.ports.log import Log
 from tasktide.ports.push import Message, Push
 from tasktide.ports.references import References
+from tasktide.ports.stopping import Stopping
 from tasktide.ports.tasks import Change, TaskStore
 from tasktide.ports.turns import Turns
 
@@ -59,7 +60,7 @@ class Tasks:
         clock: Clock,
         limits: TaskLimits,
         accepted: Callable[[], int],
-        stopping: str,
+        stopping: Stopping,
     ) -> None:
         self._store = store
         self._references = references
@@ -188,14 +189,14 @@ class Tasks:
         """
         if not 0 <= wait_s <= MOST_WAIT_S:
             raise invalid("wait", f"must be 0 to {MOST_WAIT_S:g} seconds")
-        listener = await self._push.subscribe([_finished(task_id).channel, self._stopping])
+        listener = await self._push.subscribe([_finished(task_id).channel, self._stopping.channel])
         try:
             task = await self.get(task_id)
             async with asyncio.timeout(wait_s):
                 while task.status.is_open:
-                    heard = await listener.read()
-                    if heard and any(message.channel == self._stopping for message in heard):
+                    if self._stopping.is_announced:
                         return None
+                    await listener.read()
                     task = await self.get(task_id)
         except TimeoutError:
             return None

@@ -1,7 +1,6 @@
 """From settings to ports: the one place that chooses engines, and opens and closes them."""
 
 import contextlib
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,8 +27,9 @@ from tasktide.ports.mail import Mailer
 from tasktide.ports.metrics import Metrics
 from tasktide.ports.notifications import NotificationStore
 from tasktide.ports.outbox import Outbox
-from tasktide.ports.push import Message, Push
+from tasktide.ports.push import Push
 from tasktide.ports.replies import Replies
+from tasktide.ports.stopping import Stopping
 from tasktide.ports.tasks import TaskStore
 from tasktide.ports.threads import Threads
 from tasktide.ports.tokens import Passwords, Tokens
@@ -66,14 +66,10 @@ class Ports:
     passwords: Passwords
     metrics: Metrics
     threads: Threads
-    stopping: str  # the push channel on which this process hears that it is about to stop
+    stopping: Stopping
     pings: Pings
     outboxes: Sequence[Outbox] = ()
     upkeep: Mapping[str, Callable[[], Awaitable[int]]] = field(default_factory=dict)  # what is swept, by name
-
-    async def announce_stop(self) -> None:
-        """Tell this process's live streams and long polls that it is about to stop."""
-        await self.push.publish([Message(self.stopping, b"")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +160,7 @@ async def open_ports(settings: Settings, *, server: bool = True) -> AsyncIterato
             passwords=passwords,
             metrics=metrics,
             threads=DaemonThreads(settings.worker_threads),
-            stopping=f"process:{secrets.token_hex(8)}",
+            stopping=Stopping(shared.push),
             pings={**stores.pings, **shared.pings, **job_pings, **mail_pings},
             outboxes=stores.outboxes,
             upkeep=stores.upkeep,
