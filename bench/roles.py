@@ -1,6 +1,7 @@
-"""All roles as processes of their own on the real engines, with databases, topics and keys of their own."""
+"""All roles on the real engines, each in a process of its own or some together, with data of their own."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,10 +12,16 @@ from support.stack import stack
 
 
 class Roles:
-    """A server as `make up-distributed` starts it; `cpu` tells what each process and each engine takes."""
+    """A server of several processes; `cpu` tells what each process and each engine takes.
 
-    def __init__(self, folder: Path) -> None:
+    `together` names the roles of one process each; a role that it leaves out has a process of its own. Without any they
+    are as `make up-distributed` starts them.
+    """
+
+    def __init__(self, folder: Path, together: Sequence[Sequence[str]] = ()) -> None:
         self.folder = folder
+        named = {role for some in together for role in some}
+        self.processes = [*together, *((role,) for role in ROLES if role not in named)]
         self._exits = contextlib.ExitStack()
         self._programs: dict[str, Server] = {}
         self.environment: dict[str, str] = {}
@@ -22,7 +29,7 @@ class Roles:
     @property
     def port(self) -> int:
         """Where the gateway listens."""
-        return self._programs["gateway"].port
+        return next(program.port for name, program in self._programs.items() if "gateway" in name.split("+"))
 
     def memory_mb(self, name: str) -> float:
         """What all roles have in memory together."""
@@ -35,9 +42,9 @@ class Roles:
 
     def __enter__(self) -> Self:
         self.environment = self._exits.enter_context(fresh_engines())
-        for role in ROLES:
-            program = Server(self.folder, "run", role, **self.environment)
-            self._programs[role] = self._exits.enter_context(program)
+        for roles in self.processes:
+            program = Server(self.folder, "run", *roles, **self.environment)
+            self._programs["+".join(roles)] = self._exits.enter_context(program)
         return self
 
     def __exit__(

@@ -24,6 +24,7 @@ from bench.processes import Server
 from bench.roles import Roles
 from bench.scenarios import EMBEDDED, STACK, Scenario, scenarios
 from bench.shards import shards
+from support.cluster import ROLES
 from support.processes import free_port
 from tasktide.load.plan import Account
 from tasktide.load.sockets import Ears
@@ -35,9 +36,7 @@ IDLE_TASKS = 100_000
 EMBEDDED_IS = (
     "Everything in one process on SQLite, default settings, all pipelines running; the driver on the same cores."
 )
-STACK_IS = (
-    "Every role in a process of its own, on three PostgreSQL servers, Kafka, RabbitMQ and Redis; all on the same cores."
-)
+STACK_IS = "Processes: {}; on three PostgreSQL servers, Kafka, RabbitMQ and Redis; all on the same cores."
 WARM_S = 3.0
 LEGEND = (
     "Bold figures reach what they should; `driver alone` is the driver against a server that does nothing. Each "
@@ -187,7 +186,15 @@ def main() -> None:
     """Measure, print, and write the table under bench/baselines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="of the single submits; the others take a third")
-    parser.add_argument("--stack", action="store_true", help="with all roles apart, on the real engines")
+    parser.add_argument("--stack", action="store_true", help="on the real engines, each role in a process of its own")
+    parser.add_argument(
+        "--together",
+        action="append",
+        default=[],
+        type=_roles,
+        metavar="ROLE,ROLE...",
+        help="with --stack: roles that share a process; may be repeated",
+    )
     parser.add_argument(
         "--only", action="append", help="a scenario by name, `growth`, `idle`, or `shards`; may be repeated"
     )
@@ -197,7 +204,9 @@ def main() -> None:
     wanted = set(chosen.only or [*goals, *(["shards"] if chosen.stack else ["growth", "idle"])])
     folder = Path(tempfile.mkdtemp(prefix="tasktide-bench-"))
     lines = [f"# {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "", machine(), ""]
-    lines += [STACK_IS if chosen.stack else EMBEDDED_IS, LEGEND, ""]
+    roles = Roles(folder, chosen.together)
+    shown = ", ".join("+".join(some) for some in roles.processes)
+    lines += [STACK_IS.format(shown) if chosen.stack else EMBEDDED_IS, LEGEND, ""]
     try:
         with nothing() as (port, shouting):
             alone = {one.name: ceiling(port, folder, one) for one in scenarios(1, goals) if one.name in wanted}
@@ -208,7 +217,7 @@ def main() -> None:
             if scenario.name not in wanted:
                 continue
             data = folder / scenario.name
-            with Roles(data) if chosen.stack else Server(data) as server:
+            with Roles(data, chosen.together) if chosen.stack else Server(data) as server:
                 rows.append((scenario, measured(server, scenario), alone[scenario.name]))
             show(scenario.name, rows[-1][1])
             shutil.rmtree(data, ignore_errors=True)
@@ -232,6 +241,13 @@ def main() -> None:
     name = f"{datetime.now(UTC):%Y-%m-%d}{'-stack' if chosen.stack else ''}.md"
     out = chosen.out or ROOT / "bench" / "baselines" / name
     out.write_text(text)
+
+
+def _roles(names: str) -> list[str]:
+    roles = names.split(",")
+    if unknown := set(roles) - set(ROLES):
+        raise argparse.ArgumentTypeError(f"there is no role {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
+    return roles
 
 
 def growth(folder: Path, seconds: float) -> list[str]:

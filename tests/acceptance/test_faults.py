@@ -123,7 +123,7 @@ def test_fifty_of_five_hundred_sockets_never_read(tmp_path: Path) -> None:
         assert (report["doubled"], report["disordered"], report["delivered"]) == (0, 0, report["expected"])
         # The deaf are let go: those who can hear are all that is left of them.
         for _ in range(300):
-            metrics = httpx.get(f"{program.address}/metrics", headers={"accept": "text/plain"}).text
+            metrics = httpx.get(f"{program.address}/metrics", headers={"accept": "text/plain"}, timeout=30).text
             if 'tasktide_live_connections{protocol="websocket"} 0.0' in metrics:
                 break
             time.sleep(0.2)
@@ -171,11 +171,11 @@ def test_a_full_disk_is_a_clear_answer_and_room_mends_it(small_disk: Path) -> No
         refused = until_answered(lambda: ann.http.post("/tasks/batch", json=batch), 503, accepted)
         assert refused["code"] == "unavailable"
         assert "full" in refused["detail"].lower() or "behind" in refused["detail"].lower() or refused["detail"]
-        health = httpx.get(f"{program.address}/health/liveness")
+        health = httpx.get(f"{program.address}/health/liveness", timeout=30)
         assert health.status_code == 200, "it lives on"
         subprocess.run(["mount", "-o", "remount,size=400m", small_disk], check=True)
         until_answered(lambda: ann.http.post("/tasks/batch", json=batch), 202, [])
-        until_answered(lambda: httpx.get(f"{program.address}/readyz"), 200, [])
+        until_answered(lambda: httpx.get(f"{program.address}/readyz", timeout=30), 200, [])
         assert len(bob.inbox(len(accepted))) == len(accepted)
         assert program.stop() == 0
     record = small_disk / "record"

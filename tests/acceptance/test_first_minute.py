@@ -17,9 +17,9 @@ pytestmark = pytest.mark.acceptance
 
 
 def sign_in(address: str, email: str, password: str) -> httpx.Client:
-    answer = httpx.post(f"{address}/auth/login", json={"email": email, "password": password})
+    answer = httpx.post(f"{address}/auth/login", json={"email": email, "password": password}, timeout=30)
     assert answer.status_code == 200, answer.text
-    return httpx.Client(base_url=address, headers={"authorization": f"Bearer {answer.json()['token']}"})
+    return httpx.Client(base_url=address, headers={"authorization": f"Bearer {answer.json()['token']}"}, timeout=30)
 
 
 def test_an_admin_is_one_command_away_beside_a_server_and_without(tmp_path: Path) -> None:
@@ -179,7 +179,9 @@ def test_data_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
     with Program(data) as program:
         email = "ann@example.org"
         token = run(data, "token", email).stdout.strip()
-        answer = httpx.get(f"{program.address}/tasks/{ids[0]}", headers={"authorization": f"Bearer {token}"})
+        answer = httpx.get(
+            f"{program.address}/tasks/{ids[0]}", headers={"authorization": f"Bearer {token}"}, timeout=30
+        )
         assert answer.json()["title"] == "kept"
         assert program.stop() == 0
     left = sqlite3.connect(data / "tasktide.db")

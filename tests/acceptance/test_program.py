@@ -155,7 +155,9 @@ def test_the_secret_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path)
         program.kill()
         program.start()
         assert secret.read_text() == before
-        with httpx.Client(base_url=program.address, headers={"authorization": f"Bearer {ann.token}"}) as client:
+        with httpx.Client(
+            base_url=program.address, headers={"authorization": f"Bearer {ann.token}"}, timeout=30
+        ) as client:
             assert client.get("/auth/me").status_code == 200, "a sign-in outlives the process"
         assert program.stop() == 0
     assert not any(before.strip() in line for line in program.output)
@@ -188,7 +190,7 @@ def test_a_backup_under_load_is_whole_and_goes_on_where_it_was_taken(tmp_path: P
         again = run(data, "backup", str(copy))
         assert (again.returncode, "is not empty" in again.stderr) == (3, True)
         assert program.stop() == 0
-    with Program(copy) as program, httpx.Client(base_url=program.address) as client:
+    with Program(copy) as program, httpx.Client(base_url=program.address, timeout=30) as client:
         client.headers["authorization"] = f"Bearer {ann.token}"  # the accounts and the secret came along
         assert client.get(f"/tasks/{before[-1]}").json()["performer_id"] == bob.id
         # What is new gets ids that nothing had, and is not taken for what was handled after the copy.
@@ -246,7 +248,7 @@ def test_a_token_for_those_who_have_the_machine(tmp_path: Path) -> None:
         made = run(tmp_path / "data", "token", ann.email)
         assert made.returncode == 0, made.stderr
         headers = {"authorization": f"Bearer {made.stdout.strip()}"}
-        assert httpx.get(f"{program.address}/auth/me", headers=headers).json()["email"] == ann.email
+        assert httpx.get(f"{program.address}/auth/me", headers=headers, timeout=30).json()["email"] == ann.email
         nobody = run(tmp_path / "data", "token", "nobody@example.org")
         assert (nobody.returncode, nobody.stderr.count("\n")) == (1, 1)
 
