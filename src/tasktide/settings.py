@@ -229,7 +229,11 @@ class Settings:
         "Python modules with handlers, such as shop.jobs; --app adds to it.",
     )
     worker_concurrency: int = _setting(
-        "WORKER_CONCURRENCY", 256, _whole(1, 100_000), "jobs", "Jobs that one worker runs at once."
+        "WORKER_CONCURRENCY",
+        256,
+        _whole(1, 100_000),
+        "jobs",
+        "Jobs that one worker runs at once; one creator's leave an eighth to others.",
     )
     worker_threads: int = _setting(
         "WORKER_THREADS", 32, _whole(1, 1_000), "threads", "Threads for handlers that are plain functions."

@@ -17,6 +17,7 @@ import pytest
 
 from support.processes import Program, all_of, free_port
 from support.server import Person
+from support.waiting import eventually
 
 pytestmark = pytest.mark.acceptance
 
@@ -94,7 +95,8 @@ def test_five_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -
         for number in range(KILLS):
             load = Load(ann, bob.id, program.address, number)
             load.start()
-            time.sleep(0.4 + random.random())
+            eventually(lambda: len(load.tasks) > 100 and len(load.jobs) > 10)  # noqa: B023 - awaited within the turn
+            time.sleep(random.random())
             program.kill()
             load.stop()
             program.start()
@@ -105,8 +107,6 @@ def test_five_kills_under_load_lose_nothing_and_double_nothing(tmp_path: Path) -
             assert ann.http.get(f"/tasks/{last}").status_code == 200, "what was accepted is readable at once"
             for key, body in load.keyed[-3:]:
                 assert ann.http.post("/tasks", json=body, headers={"idempotency-key": key}).status_code == 202
-        assert len(tasks) > 500
-        assert len(jobs) > 50
         for job in jobs:
             result = ann.http.get(f"/tasks/{job}/result", params={"wait": 30})
             assert result.status_code == 200, result.text

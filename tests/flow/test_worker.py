@@ -27,6 +27,7 @@ from tasktide.domain.handlers import Context, Handler
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.tasks import WORKER_DIED, Status, Task
 from tasktide.pipelines import process
+from tasktide.pipelines.places import Lane, Places
 from tasktide.pipelines.process import Worker
 from tasktide.pipelines.waiting import WaitingRoom, Watermark
 from tasktide.ports import tasks as store
@@ -613,7 +614,7 @@ async def test_urgent_jobs_overtake_and_patient_ones_are_not_starved() -> None:
     for position, (priority, at_s) in enumerate(arrivals):
         work = events.work(make.task(position + 1, handler="h", priority=priority), make.NOW).data
         room.add(Stored(position, "", b""), work, at_s)
-    order = [one.position for one in room.take(10, lambda _: 100)]
+    order = [one.position for one in room.take(10, roomy())]
     assert order == [2, 1, 0, 3, 4], "9 before 5 before 0; a 0 that waited 95 s before a new 9"
     assert len(room) == 0
 
@@ -624,9 +625,74 @@ async def test_a_handler_at_its_limit_holds_up_nobody_else() -> None:
         work = events.work(make.task(position + 1, handler=name), make.NOW).data
         room.add(Stored(position, "", b""), work, float(position))
     assert room.room == 0
-    assert [one.position for one in room.take(10, lambda name: 0 if name == "full" else 5)] == [2]
-    assert [one.position for one in room.take(1, lambda _: 5)] == [0]
+    assert [one.position for one in room.take(10, Places(20, lambda name: 0 if name == "full" else 5))] == [2]
+    assert [one.position for one in room.take(1, roomy())] == [0]
     assert room.room == 2
+
+
+async def test_one_creator_never_takes_all_places_for_long() -> None:
+    room, places = WaitingRoom(200), Places(64, lambda _: 100)
+    ann, bob, eve = UserId(1), UserId(2), UserId(3)
+    arrivals = [ann] * 100 + [bob] * 20 + [eve]
+    for position, creator in enumerate(arrivals):
+        work = events.work(make.task(position + 1, handler="h", creator_id=creator), make.NOW).data
+        room.add(Stored(position, "", b""), work, float(position))
+    begun = room.take(64, places)
+    creators = [one.work.creator_id for one in begun]
+    assert (creators.count(ann), creators.count(bob), creators.count(eve), places.free) == (56, 7, 1, 0)
+    assert room.take(64, places) == []
+    places.give_back(Lane("h", ann))
+    assert room.take(64, places) == [], "the last one is for who has none"
+    room.add(Stored(200, "", b""), events.work(make.task(201, handler="h", creator_id=eve), make.NOW).data, 200.0)
+    for one in begun[-8:]:
+        places.give_back(one.lane)
+    creators = [one.work.creator_id for one in room.take(64, places)]
+    assert (creators.count(ann), creators.count(bob), creators.count(eve), places.free) == (1, 7, 1, 0)
+
+
+async def test_what_is_put_off_is_taken_from_those_who_have_most_waiting() -> None:
+    room = WaitingRoom(20)
+    for position, creator in enumerate([1] * 10 + [2] * 4 + [3] * 2):
+        work = events.work(make.task(position + 1, handler="h", creator_id=UserId(creator)), make.NOW).data
+        room.add(Stored(position, "", b""), work, float(position))
+    room.add(Stored(16, "", b""), events.work(make.task(17, handler="other"), make.NOW).data, 16.0)
+    assert room.longest() == ("h", 16)
+    assert sorted(one.position for one in room.evict_newest()) == [3, 4, 5, 6, 7, 8, 9, 13]
+    assert [one.position for one in room.take(20, roomy())] == [0, 1, 2, 10, 11, 12, 14, 15, 16]
+
+
+def roomy() -> Places:
+    return Places(100, lambda _: 100)
+
+
+async def test_jobs_of_one_member_that_take_long_leave_places_to_the_others(engine: Engine) -> None:
+    made = ECHO | handlers(hangs=hangs)
+    made["hangs"] = replace(made["hangs"], timeout_s=60, concurrency=100)
+    async with running(engine, made, concurrency=8):
+        await submit(engine, *(make.task(n, handler="hangs", creator_id=UserId(1)) for n in range(1, 21)))
+        await until(lambda: status_is(engine, 7, Status.IN_PROGRESS))
+        await submit(engine, *(make.task(n, handler="echo", creator_id=UserId(2)) for n in range(21, 31)))
+        for number in range(21, 31):
+            assert (await finished(engine, number)).status is Status.DONE
+        assert (await current(engine, 8)).status is Status.PENDING
+
+
+async def test_long_jobs_of_one_member_leave_places_of_their_handler(engine: Engine) -> None:
+    async def work(payload: Any, _context: Context) -> None:
+        await asyncio.sleep(60 if payload else 0)
+
+    made = {"work": Handler(name="work", run=work, concurrency=8)}
+    async with running(engine, made, concurrency=100):
+        long = [make.task(n, handler="work", creator_id=UserId(1), payload=Raw(b"1")) for n in range(1, 21)]
+        await submit(engine, *long)
+        await until(lambda: status_is(engine, 7, Status.IN_PROGRESS))
+        await submit(engine, make.task(21, handler="work", creator_id=UserId(2), payload=Raw(b"0")))
+        assert (await finished(engine, 21)).status is Status.DONE
+        assert (await current(engine, 8)).status is Status.PENDING
+
+
+async def status_is(engine: Engine, number: int, status: Status) -> bool:
+    return (await current(engine, number)).status is status
 
 
 async def test_the_oldest_orders_can_be_given_back() -> None:
@@ -635,7 +701,7 @@ async def test_the_oldest_orders_can_be_given_back() -> None:
         work = events.work(make.task(position + 1, handler="h", priority=position), make.NOW).data
         room.add(Stored(position, "", b""), work, float(position))
     assert [one.position for one in room.evict_oldest()] == [0, 1, 2]
-    assert [one.position for one in room.take(10, lambda _: 5)] == [4, 3]
+    assert [one.position for one in room.take(10, roomy())] == [4, 3]
     assert len(room) == 0
 
 

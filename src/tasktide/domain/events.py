@@ -78,6 +78,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     priority: int
     attempt: int
     run_at: Timestamp | None = None
+    creator_id: UserId | None = None
 
 
 class Output(Struct, frozen=True, kw_only=True, gc=False):
@@ -200,6 +201,7 @@ def work(task: Task, now: Timestamp) -> TaskWork:
         priority=task.priority,
         attempt=attempt,
         run_at=task.run_at,
+        creator_id=task.creator_id,
     )
     return TaskWork(id=f"{task.id}.run.{attempt}", subject=f"task/{task.id}", time=now, actor=SYSTEM, data=data)
 

@@ -12,6 +12,7 @@ from tasktide.domain.errors import Unavailable
 from tasktide.domain.ids import TaskId
 from tasktide.domain.tasks import Task
 from tasktide.pipelines.consumer import Consumer
+from tasktide.pipelines.places import Lane, Places
 from tasktide.pipelines.waiting import Waiting, WaitingRoom, Watermark
 from tasktide.ports.clock import Clock
 from tasktide.ports.letters import Letters
@@ -69,16 +70,14 @@ class Worker(Consumer):
         self._processing = processing
         self._push = push
         self._clock = clock
-        self._concurrency = concurrency
+        self._places = Places(concurrency, processing.capacity)
         self._waiting = WaitingRoom(WINDOW)
         self._watermark = Watermark()
         self._running: dict[TaskId, asyncio.Task[Outcome]] = {}
         self._attempts: dict[TaskId, Task] = {}
-        self._by_handler: Counter[str] = Counter()
         self._finished: list[Outcome] = []
         self._changed = asyncio.Event()
         self._unstored = 0
-        self._executing = 0
         self._claimed: Counter[str] = Counter()
         self._told_to_stop: set[TaskId] = set()
         # Those of a claim that is under way, and which of them were cancelled in the meantime.
@@ -163,8 +162,7 @@ class Worker(Consumer):
     async def _claim(self) -> None:
         while not self.stopping:
             # Those that have ended and wait to be stored take nobody's place.
-            free = min(self._concurrency - self._executing, UNSTORED - self._unstored)
-            taken = self._waiting.take(free, self._free) if free > 0 else []
+            taken = self._waiting.take(min(self._places.free, UNSTORED - self._unstored), self._places)
             if not taken:
                 await self._wait()
                 continue
@@ -181,6 +179,8 @@ class Worker(Consumer):
             await self._put_off(second, AGAIN_S)
             self._changed.set()
             self._claimed.update(one.work.handler for one in ready)
+            for one in taken:  # those that began have places of their own now
+                self._places.give_back(one.lane)
             self.metrics.handled(self.name, len(ready), time.perf_counter() - began)
             # What was claimed begins now, and what is quick ends: one claim of many costs less than two of half.
             for _ in range(QUICK_TURNS):
@@ -225,13 +225,9 @@ class Worker(Consumer):
             for one in part:
                 self._watermark.done(one.position)
 
-    def _free(self, handler: str) -> int:
-        return self._processing.capacity(handler) - self._by_handler[handler]
-
     def _begin(self, attempt: Attempt) -> None:
         self._unstored += 1
-        self._executing += 1
-        self._by_handler[attempt.task.handler or ""] += 1
+        self._places.take(_lane(attempt.task))
         self._attempts[attempt.task.id] = attempt.task
         running = self._running[attempt.task.id] = asyncio.create_task(self._processing.run(attempt))
         # Not in a coroutine around it: one that is cancelled before its first step never comes to its `finally`.
@@ -248,8 +244,7 @@ class Worker(Consumer):
         else:
             outcome = Outcome(job, error="CancelledError: the handler cancelled itself")
         self._told_to_stop.discard(job.id)
-        self._executing -= 1
-        self._by_handler[job.handler or ""] -= 1
+        self._places.give_back(_lane(job))
         self._finished.append(outcome)
         self._changed.set()
 
@@ -356,3 +351,7 @@ class Worker(Consumer):
         """Until something has changed. Several wait at once, so each looks again for itself."""
         self._changed.clear()
         await self._changed.wait()
+
+
+def _lane(job: Task) -> Lane:
+    return Lane(job.handler or "", job.creator_id)

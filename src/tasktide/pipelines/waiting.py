@@ -1,11 +1,11 @@
 """Works that wait for a worker, the most urgent first."""
 
 import heapq
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
 from typing import NamedTuple
 
 from tasktide.domain.events import Work
+from tasktide.pipelines.places import Lane, Places
 from tasktide.ports.log import Stored
 
 # A priority step is worth this much waiting: 9 overtakes 0, and a 0 that has waited 90 s overtakes a new 9.
@@ -20,13 +20,18 @@ class Waiting(NamedTuple):
     record: Stored
     work: Work
 
+    @property
+    def lane(self) -> Lane:
+        """Whose it is."""
+        return Lane(self.work.handler, self.work.creator_id)
+
 
 class WaitingRoom:
-    """A bounded priority queue with aging. A handler that is at its limit holds up nobody else."""
+    """A bounded priority queue with aging. A lane that may not go on holds up nobody else."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._by_handler: dict[str, list[Waiting]] = {}
+        self._lanes: dict[Lane, list[Waiting]] = {}
         self._size = 0
 
     def __len__(self) -> int:
@@ -40,50 +45,58 @@ class WaitingRoom:
     def add(self, record: Stored, work: Work, now_s: float) -> None:
         """Let a work in."""
         waiting = Waiting(now_s - work.priority * STEP_S, record.position, record, work)
-        heapq.heappush(self._by_handler.setdefault(work.handler, []), waiting)
+        heapq.heappush(self._lanes.setdefault(waiting.lane, []), waiting)
         self._size += 1
 
-    def take(self, count: int, capacity: Callable[[str], int]) -> list[Waiting]:
-        """The most urgent works, at most `count`, and of each handler at most its free capacity."""
-        free = {handler: capacity(handler) for handler in self._by_handler}
+    def take(self, count: int, places: Places) -> list[Waiting]:
+        """The most urgent works that may begin, at most `count`; each has a place from here on."""
+        heads = [heap[0] for lane, heap in self._lanes.items() if places.allow(lane)]
+        heapq.heapify(heads)
         taken: list[Waiting] = []
-        while len(taken) < count:
-            heads = [heap[0] for handler, heap in self._by_handler.items() if free[handler] > 0]
-            if not heads:
-                break
-            handler = min(heads).work.handler
-            heap = self._by_handler[handler]
+        while heads and len(taken) < count:
+            lane = heads[0].lane
+            if not places.allow(lane):  # what was free a moment ago is taken
+                heapq.heappop(heads)
+                continue
+            places.take(lane)
+            heap = self._lanes[lane]
             taken.append(heapq.heappop(heap))
-            free[handler] -= 1
-            if not heap:
-                del self._by_handler[handler]
+            if heap:
+                heapq.heapreplace(heads, heap[0])
+            else:
+                heapq.heappop(heads)
+                del self._lanes[lane]
         self._size -= len(taken)
         return taken
 
     def evict_newest(self) -> list[Waiting]:
-        """Take out the less urgent half of the handler that has most waiting."""
-        ranked = sorted(self._by_handler[self.longest()[0]])
-        return self._evict(ranked[len(ranked) // 2 :])
+        """Take out half of the handler that has most waiting: the ends of its longest queues, the less urgent ones."""
+        handler, count = self.longest()
+        queues = [sorted(heap) for lane, heap in self._lanes.items() if lane.handler == handler]
+        placed = sorted((place, one) for queue in queues for place, one in enumerate(queue))
+        return self._evict([one for _, one in placed[count // 2 :]])
 
     def longest(self) -> tuple[str, int]:
         """The handler that has most waiting, and how many."""
-        handler = max(self._by_handler, key=lambda name: len(self._by_handler[name]))
-        return handler, len(self._by_handler[handler])
+        counts: Counter[str] = Counter()
+        for lane, heap in self._lanes.items():
+            counts[lane.handler] += len(heap)
+        return counts.most_common(1)[0]
 
     def evict_oldest(self) -> list[Waiting]:
         """Take out the half of all that was read first."""
-        everyone = sorted((one for heap in self._by_handler.values() for one in heap), key=lambda one: one.position)
+        everyone = sorted((one for heap in self._lanes.values() for one in heap), key=lambda one: one.position)
         return self._evict(everyone[: (len(everyone) + 1) // 2])
 
     def _evict(self, gone: list[Waiting]) -> list[Waiting]:
         positions = {one.position for one in gone}
-        for handler, heap in list(self._by_handler.items()):
-            kept = [one for one in heap if one.position not in positions]
+        for lane in {one.lane for one in gone}:
+            kept = [one for one in self._lanes[lane] if one.position not in positions]
             heapq.heapify(kept)
             if kept:
-                self._by_handler[handler] = kept
+                self._lanes[lane] = kept
             else:
-                del self._by_handler[handler]
+                del self._lanes[lane]
         self._size -= len(gone)
         return gone
 
