@@ -1,8 +1,8 @@
 """The places in which a worker runs jobs, and who may have the next one."""
 
-from collections import Counter
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from tasktide.domain.ids import UserId
 
@@ -11,6 +11,8 @@ from tasktide.domain.ids import UserId
 # seven in all, one may have them all.
 # (Dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.)
 SHARE = 7
+
+Key = TypeVar("Key")
 
 
 class Lane(NamedTuple):
@@ -25,31 +27,40 @@ class Places:
 
     def __init__(self, count: int, capacity: Callable[[str], int]) -> None:
         self.free = count
-        self._capacity = capacity
-        self._by_handler: Counter[str] = Counter()
-        self._by_creator: Counter[UserId | None] = Counter()
-        self._by_lane: Counter[Lane] = Counter()
+        self._capacity = lru_cache(maxsize=1_000)(capacity)
+        # Of handlers, creators and lanes, those that have places now. Plain dictionaries: a Counter calls Python.
+        self._by_handler: dict[str, int] = {}
+        self._by_creator: dict[UserId | None, int] = {}
+        self._by_lane: dict[Lane, int] = {}
 
     def allow(self, lane: Lane) -> bool:
         """Whether the lane's next job may begin."""
-        left = self._capacity(lane.handler) - self._by_handler[lane.handler]
-        return self._by_creator[lane.creator_id] < SHARE * self.free and self._by_lane[lane] < SHARE * left
+        left = self._capacity(lane.handler) - self._by_handler.get(lane.handler, 0)
+        in_all, of_handler = self._by_creator.get(lane.creator_id, 0), self._by_lane.get(lane, 0)
+        return in_all < SHARE * self.free and of_handler < SHARE * left
 
     def take(self, lane: Lane) -> None:
         """One of them is in use."""
-        self._count(lane, 1)
+        self.free -= 1
+        _more(self._by_handler, lane.handler)
+        _more(self._by_creator, lane.creator_id)
+        _more(self._by_lane, lane)
 
     def give_back(self, lane: Lane) -> None:
         """It is free again."""
-        self._count(lane, -1)
+        self.free += 1
+        _less(self._by_handler, lane.handler)
+        _less(self._by_creator, lane.creator_id)
+        _less(self._by_lane, lane)
 
-    def _count(self, lane: Lane, more: int) -> None:
-        self.free -= more
-        self._by_handler[lane.handler] += more
-        self._by_creator[lane.creator_id] += more
-        self._by_lane[lane] += more
-        # There are many more creators than jobs at once.
-        if not self._by_lane[lane]:
-            del self._by_lane[lane]
-        if not self._by_creator[lane.creator_id]:
-            del self._by_creator[lane.creator_id]
+
+def _more(counts: dict[Key, int], key: Key) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _less(counts: dict[Key, int], key: Key) -> None:
+    count = counts[key] - 1
+    if count:
+        counts[key] = count
+    else:
+        del counts[key]  # there are many more creators than jobs at once

@@ -176,11 +176,10 @@ class Worker(Consumer):
             self._claiming = frozenset()
             self._cancelled_early.clear()
             # A second order for a job that ran here is looked at again when that may be over.
+            self._give_back(second)
             await self._put_off(second, AGAIN_S)
             self._changed.set()
             self._claimed.update(one.work.handler for one in ready)
-            for one in taken:  # those that began have places of their own now
-                self._places.give_back(one.lane)
             self.metrics.handled(self.name, len(ready), time.perf_counter() - began)
             # What was claimed begins now, and what is quick ends: one claim of many costs less than two of half.
             for _ in range(QUICK_TURNS):
@@ -206,16 +205,25 @@ class Worker(Consumer):
         except Exception as error:  # noqa: BLE001 - whatever a record provokes
             if len(some) == 1:
                 await self.park(some[0].record, error)
+                self._give_back(some)
                 self._watermark.done(some[0].position)
                 return
             middle = len(some) // 2
             await self._claim_or_split(some[:middle])
             await self._claim_or_split(some[middle:])
             return
-        for attempt in attempts:
-            self._begin(attempt)
+        begun = {attempt.task.id: attempt for attempt in attempts}
         for one in some:
+            attempt = begun.pop(one.work.task_id, None)
+            if attempt is None:
+                self._places.give_back(one.lane)
+            else:
+                self._begin(attempt, one.lane)
             self._watermark.done(one.position)
+
+    def _give_back(self, some: Sequence[Waiting]) -> None:
+        for one in some:
+            self._places.give_back(one.lane)
 
     async def _put_off(self, some: Sequence[Waiting], delay_s: float) -> None:
         """Give orders back to the store, which announces anew those that are still wanted then."""
@@ -225,18 +233,18 @@ class Worker(Consumer):
             for one in part:
                 self._watermark.done(one.position)
 
-    def _begin(self, attempt: Attempt) -> None:
+    def _begin(self, attempt: Attempt, lane: Lane) -> None:
+        """Run it, in a place of the lane that was taken for it."""
         self._unstored += 1
-        self._places.take(_lane(attempt.task))
         self._attempts[attempt.task.id] = attempt.task
         running = self._running[attempt.task.id] = asyncio.create_task(self._processing.run(attempt))
         # Not in a coroutine around it: one that is cancelled before its first step never comes to its `finally`.
-        running.add_done_callback(lambda ended: self._ended(attempt.task, ended))
+        running.add_done_callback(lambda ended: self._ended(attempt.task, lane, ended))
         if attempt.task.id in self._cancelled_early:
             self._told_to_stop.add(attempt.task.id)
             running.cancel()
 
-    def _ended(self, job: Task, running: "asyncio.Task[Outcome]") -> None:
+    def _ended(self, job: Task, lane: Lane, running: "asyncio.Task[Outcome]") -> None:
         if not running.cancelled():
             outcome = running.result()
         elif job.id in self._told_to_stop:
@@ -244,7 +252,7 @@ class Worker(Consumer):
         else:
             outcome = Outcome(job, error="CancelledError: the handler cancelled itself")
         self._told_to_stop.discard(job.id)
-        self._places.give_back(_lane(job))
+        self._places.give_back(lane)
         self._finished.append(outcome)
         self._changed.set()
 
@@ -288,11 +296,9 @@ class Worker(Consumer):
             self.logger.warning("jobs of a dead worker", count=len(orphans))
         twice = [task for task in orphans if 1 < task.attempts < task.max_attempts]
         alone = {task.id for task in twice}
-        for attempt in await self._reclaim([task for task in orphans if task.id not in alone]):
-            self._begin(attempt)
+        await self._reclaim([task for task in orphans if task.id not in alone])
         for task in twice:
-            for attempt in await self._reclaim([task]):
-                self._begin(attempt)
+            await self._reclaim([task])
             alone_until = self._clock.monotonic() + ALONE_S
             while task.id in self._running and self._clock.monotonic() < alone_until and not self.stopping:
                 with contextlib.suppress(TimeoutError):
@@ -301,8 +307,12 @@ class Worker(Consumer):
             if self.stopping:
                 return
 
-    async def _reclaim(self, orphans: Sequence[Task]) -> list[Attempt]:
-        return await self.keep_trying(lambda: self._processing.reclaim(orphans)) if orphans else []
+    async def _reclaim(self, orphans: Sequence[Task]) -> None:
+        """Begin their next attempts, whether places are free or not: they had one before."""
+        for attempt in await self.keep_trying(lambda: self._processing.reclaim(orphans)) if orphans else ():
+            lane = Lane(attempt.task.handler or "", attempt.task.creator_id)
+            self._places.take(lane)
+            self._begin(attempt, lane)
 
     async def _heed_cancellations(self) -> None:
         subscription = await self._push.subscribe([CANCELLED_JOBS])
@@ -351,7 +361,3 @@ class Worker(Consumer):
         """Until something has changed. Several wait at once, so each looks again for itself."""
         self._changed.clear()
         await self._changed.wait()
-
-
-def _lane(job: Task) -> Lane:
-    return Lane(job.handler or "", job.creator_id)

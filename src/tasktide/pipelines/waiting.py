@@ -19,11 +19,7 @@ class Waiting(NamedTuple):
     position: int
     record: Stored
     work: Work
-
-    @property
-    def lane(self) -> Lane:
-        """Whose it is."""
-        return Lane(self.work.handler, self.work.creator_id)
+    lane: Lane
 
 
 class WaitingRoom:
@@ -44,8 +40,9 @@ class WaitingRoom:
 
     def add(self, record: Stored, work: Work, now_s: float) -> None:
         """Let a work in."""
-        waiting = Waiting(now_s - work.priority * STEP_S, record.position, record, work)
-        heapq.heappush(self._lanes.setdefault(waiting.lane, []), waiting)
+        lane = Lane(work.handler, work.creator_id)
+        waiting = Waiting(now_s - work.priority * STEP_S, record.position, record, work, lane)
+        heapq.heappush(self._lanes.setdefault(lane, []), waiting)
         self._size += 1
 
     def take(self, count: int, places: Places) -> list[Waiting]:
