@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.engines import LASTING, Engine, open_engine
+from support.waiting import until
+from tasktide.domain.errors import Unavailable
+from tasktide.ports.ids import Leased
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -60,3 +63,53 @@ async def test_a_number_is_at_hand_when_some_are_leased(engine: Engine) -> None:
     with pytest.raises(LookupError):
         engine.ids.take_now("tasks")
     assert (await engine.ids.take("tasks"))[0] > first + 9
+
+
+async def test_the_next_block_is_leased_before_the_last_one_is_used_up(engine: Engine) -> None:
+    async def is_at_hand() -> bool:
+        return engine.ids.has("tasks")
+
+    taken = list(await engine.ids.take("tasks"))
+    for _ in range(50):
+        await until(is_at_hand)  # with no call that would wait for it
+        taken.append(engine.ids.take_now("tasks"))
+    assert taken == sorted(set(taken))
+
+
+async def test_a_lease_ahead_that_fails_is_told_to_who_needs_it() -> None:
+    blocks = iter([range(1, 9), None, None, range(9, 17), range(17, 25)])
+
+    async def lease(_name: str, count: int) -> range:
+        block = next(blocks)
+        if block is None:
+            raise Unavailable("store", "away")
+        assert len(block) == count
+        return block
+
+    ids = Leased(lease, 8)
+    assert await ids.take("tasks", 7) == range(1, 8)
+    await asyncio.sleep(0)  # the lease ahead fails
+    assert ids.take_now("tasks") == 8
+    with pytest.raises(Unavailable):
+        await ids.take("tasks")
+    assert [(await ids.take("tasks"))[0] for _ in range(16)] == list(range(9, 25))
+
+
+async def test_one_block_is_leased_ahead_however_many_ask() -> None:
+    leased: list[range] = []
+    go_on = asyncio.Event()
+
+    async def lease(_name: str, count: int) -> range:
+        if leased:
+            await go_on.wait()
+        leased.append(range(len(leased) * 100 + 1, len(leased) * 100 + 1 + count))
+        return leased[-1]
+
+    ids = Leased(lease, 8)
+    first = await ids.take("tasks", 8)
+    waiting = [asyncio.create_task(ids.take("tasks")) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    go_on.set()
+    others = [await one for one in waiting]
+    assert (list(first), [one[0] for one in others]) == (list(range(1, 9)), [101, 102, 103, 104, 105])
+    assert len(leased) == 2

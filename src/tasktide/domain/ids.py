@@ -18,26 +18,45 @@ def parse(text: str) -> int | None:
 
 
 class Blocks:
-    """Numbers leased in blocks, handed out in ascending order per name."""
+    """Numbers leased in blocks, handed out in ascending order per name. One block is in use, another may wait."""
 
     def __init__(self) -> None:
         # The next free number of a name, and the end of its block.
         self._free: dict[str, tuple[int, int]] = {}
+        self._waiting: dict[str, range] = {}
 
     def cut(self, name: str, count: int) -> range | None:
-        """The next `count` numbers of a name; None when its block has fewer left."""
+        """The next `count` numbers of a name in a row; None when its blocks do not have them."""
         first, end = self._free.get(name, (0, 0))
         if end - first < count:
-            return None
+            if not self._go_on(name):
+                return None
+            first, end = self._free[name]
+            if end - first < count:
+                return None
         self._free[name] = first + count, end
         return range(first, first + count)
 
     def has(self, name: str) -> bool:
         """Whether one number of a name is left."""
         first, end = self._free.get(name, (0, 0))
-        return first < end
+        return first < end or name in self._waiting
+
+    def is_low(self, name: str, few: int) -> bool:
+        """Whether fewer than `few` numbers of a name are left, with no block behind them."""
+        first, end = self._free.get(name, (0, 0))
+        return end - first < few and name not in self._waiting
 
     def add(self, name: str, block: range) -> None:
-        """Go on with another block; what is left of the last one goes on into it, unless others leased in between."""
+        """Have another block wait; one that waits already is in use then."""
+        self._go_on(name)
+        self._waiting[name] = block
+
+    def _go_on(self, name: str) -> bool:
+        """Use the block that waits; what is left of the last one goes on into it, unless others leased in between."""
+        block = self._waiting.pop(name, None)
+        if block is None:
+            return False
         left_from, left_to = self._free.get(name, (0, 0))
         self._free[name] = left_from if left_from < left_to == block.start else block.start, block.stop
+        return True
