@@ -233,10 +233,14 @@ class Settings:
         256,
         _whole(1, 100_000),
         "jobs",
-        "Jobs that one worker runs at once; one creator's leave an eighth to others.",
+        "Jobs that one worker runs at once; one creator's leave about an eighth to others.",
     )
     worker_threads: int = _setting(
-        "WORKER_THREADS", 32, _whole(1, 1_000), "threads", "Threads for handlers that are plain functions."
+        "WORKER_THREADS",
+        32,
+        _whole(1, 1_000),
+        "threads",
+        "Jobs of plain functions that one worker runs at once, a thread each.",
     )
     registration: bool = _setting(
         "REGISTRATION", True, _switch, "on or off",

@@ -5,6 +5,7 @@ import contextlib
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -23,13 +26,13 @@ from support.waiting import until
 from tasktide.domain import events, tasks
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import Work
-from tasktide.domain.handlers import Context, Handler
+from tasktide.domain.handlers import Context, Demand, Handler
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.tasks import WORKER_DIED, Status, Task
 from tasktide.pipelines import process
 from tasktide.pipelines.places import Lane, Places
 from tasktide.pipelines.process import Worker
-from tasktide.pipelines.waiting import WaitingRoom, Watermark
+from tasktide.pipelines.waiting import STEP_S, Waiting, WaitingRoom, Watermark
 from tasktide.ports import tasks as store
 from tasktide.ports.log import Record, Stored
 from tasktide.ports.push import Message
@@ -608,13 +611,28 @@ async def test_a_job_without_its_handler_fails_with_its_name(engine: Engine) -> 
         assert (await finished(engine, 1)).error == "There is no handler named 'gone'."
 
 
+def let_in(room: WaitingRoom, position: int, handler: str = "h", creator: int = 1, priority: int = 0) -> None:
+    """An order that is as old as its position says."""
+    job = make.task(position + 1, handler=handler, creator_id=UserId(creator), priority=priority)
+    room.add(Stored(position, "", b""), events.work(job, make.NOW).data, float(position))
+
+
+def places(count: int = 100, threads: int = 100, **concurrency: int) -> Places:
+    """Handlers allow a hundred at once, or what is said by name; those whose name begins with `plain` need threads."""
+    return Places(count, threads, lambda name: Demand(concurrency.get(name, 100), in_thread=name.startswith("plain")))
+
+
+def counted(begun: Sequence[Waiting]) -> dict[int, int]:
+    return dict(Counter(int(one.work.creator_id or 0) for one in begun))
+
+
 async def test_urgent_jobs_overtake_and_patient_ones_are_not_starved() -> None:
     room = WaitingRoom(100)
     arrivals = [(0, 0.0), (5, 1.0), (9, 2.0), (9, 95.0), (0, 96.0)]
     for position, (priority, at_s) in enumerate(arrivals):
         work = events.work(make.task(position + 1, handler="h", priority=priority), make.NOW).data
         room.add(Stored(position, "", b""), work, at_s)
-    order = [one.position for one in room.take(10, roomy())]
+    order = [one.position for one in room.take(10, places())]
     assert order == [2, 1, 0, 3, 4], "9 before 5 before 0; a 0 that waited 95 s before a new 9"
     assert len(room) == 0
 
@@ -622,47 +640,146 @@ async def test_urgent_jobs_overtake_and_patient_ones_are_not_starved() -> None:
 async def test_a_handler_at_its_limit_holds_up_nobody_else() -> None:
     room = WaitingRoom(3)
     for position, name in enumerate(["full", "full", "free"]):
-        work = events.work(make.task(position + 1, handler=name), make.NOW).data
-        room.add(Stored(position, "", b""), work, float(position))
+        let_in(room, position, name)
     assert room.room == 0
-    assert [one.position for one in room.take(10, Places(20, lambda name: 0 if name == "full" else 5))] == [2]
-    assert [one.position for one in room.take(1, roomy())] == [0]
+    assert [one.position for one in room.take(10, places(full=0))] == [2]
+    assert [one.position for one in room.take(1, places())] == [0]
     assert room.room == 2
 
 
 async def test_one_creator_never_takes_all_places_for_long() -> None:
-    room, places = WaitingRoom(200), Places(64, lambda _: 100)
-    ann, bob, eve = UserId(1), UserId(2), UserId(3)
-    arrivals = [ann] * 100 + [bob] * 20 + [eve]
-    for position, creator in enumerate(arrivals):
-        work = events.work(make.task(position + 1, handler="h", creator_id=creator), make.NOW).data
-        room.add(Stored(position, "", b""), work, float(position))
-    begun = room.take(64, places)
-    creators = [one.work.creator_id for one in begun]
-    assert (creators.count(ann), creators.count(bob), creators.count(eve), places.free) == (56, 7, 1, 0)
-    assert room.take(64, places) == []
-    places.give_back(Lane("h", ann))
-    assert room.take(64, places) == [], "the last one is for who has none"
-    room.add(Stored(200, "", b""), events.work(make.task(201, handler="h", creator_id=eve), make.NOW).data, 200.0)
-    for one in begun[-8:]:
-        places.give_back(one.lane)
-    creators = [one.work.creator_id for one in room.take(64, places)]
-    assert (creators.count(ann), creators.count(bob), creators.count(eve), places.free) == (1, 7, 1, 0)
+    room, many = WaitingRoom(200), places(64)
+    for position, creator in enumerate([1] * 100 + [2] * 20 + [3, 3]):
+        let_in(room, position, creator=creator)
+    assert (counted(room.take(64, many)), many.free) == ({1: 55, 2: 7, 3: 1}, 1)
+    assert room.take(64, many) == [], "the last one is for who has none"
+    let_in(room, 122, creator=4)
+    assert counted(room.take(64, many)) == {4: 1}
+    for _ in range(8):
+        many.give_back(Lane("h", UserId(1)))
+    assert (counted(room.take(64, many)), many.free) == ({2: 5, 3: 1}, 2)
+
+
+async def test_the_last_places_are_for_those_who_have_none() -> None:
+    room, many = WaitingRoom(10_000), places(256, h=1_000)
+    for position in range(4_000):
+        let_in(room, position, creator=1 + position // 400)
+    begun = counted(room.take(256, many))
+    assert sorted(begun) == list(range(1, 11)), "ten creators, and all of them have some"
+    assert (begun[1], begun[2], many.free) == (217, 28, 1)
+
+
+async def test_plain_handlers_share_the_threads_that_there_are() -> None:
+    room, few = WaitingRoom(200), places(100, threads=32)
+    for position in range(80):
+        let_in(room, position, f"plain{position % 2}")
+    for position in range(80, 84):
+        let_in(room, position, "plain0", creator=2)
+    let_in(room, 84, "h")
+    begun = room.take(100, few)
+    assert Counter(one.work.handler for one in begun if one.work.creator_id == 1) == {
+        "plain0": 14,
+        "plain1": 14,
+        "h": 1,
+    }
+    assert counted(begun)[2] == 3
+    let_in(room, 85, "plain2", creator=3)
+    assert counted(room.take(100, few)) == {3: 1}
+
+
+async def test_who_may_not_go_on_is_not_asked_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def allow(self: Places, lane: Lane) -> bool:
+        nonlocal asked
+        asked += 1
+        return allows(self, lane)
+
+    allows = Places.allow
+    monkeypatch.setattr(Places, "allow", allow)
+    room, few = WaitingRoom(5_000), places(100, full=1)
+    for position in range(2_000):
+        let_in(room, position, "full", creator=position)
+    for position in range(2_000, 4_000):
+        let_in(room, position, "h", creator=position)
+    assert len(room.take(0, few)) == 0
+    assert len(room.take(10, few)) == 10
+    assert len(room.take(few.free, few)) == 90
+    assert len(room.take(10, few)) == 0
+    assert asked < 300
+
+
+orders = st.tuples(st.sampled_from("abc"), st.integers(1, 4), st.integers(0, 9))
+
+
+@given(st.lists(st.one_of(orders, st.integers(0, 12), st.just("end"), st.just("evict")), max_size=80))
+def test_the_next_one_is_always_the_most_urgent_that_may_begin(steps: list[tuple[str, int, int] | int | str]) -> None:
+    room, actual, expected = WaitingRoom(1_000), places(14, a=3, b=9), places(14, a=3, b=9)
+    waiting: list[tuple[float, int, Lane]] = []
+    running: list[Lane] = []
+    for position, step in enumerate(steps):
+        if isinstance(step, tuple):
+            handler, creator, priority = step
+            let_in(room, position, handler, creator, priority)
+            waiting.append((position - priority * STEP_S, position, Lane(handler, UserId(creator))))
+        elif isinstance(step, int):
+            wanted: list[int] = []
+            while len(wanted) < step and (able := [one for one in waiting if expected.allow(one[2])]):
+                first = min(able)
+                waiting.remove(first)
+                expected.take(first[2])
+                wanted.append(first[1])
+                running.append(first[2])
+            assert [one.position for one in room.take(step, actual)] == wanted
+        elif step == "end" and running:
+            lane = running.pop(0)
+            actual.give_back(lane)
+            expected.give_back(lane)
+        elif step == "evict":
+            gone = {one.position for one in room.evict_oldest()}
+            waiting = [one for one in waiting if one[1] not in gone]
+        assert len(room) == len(waiting)
 
 
 async def test_what_is_put_off_is_taken_from_those_who_have_most_waiting() -> None:
     room = WaitingRoom(20)
     for position, creator in enumerate([1] * 10 + [2] * 4 + [3] * 2):
-        work = events.work(make.task(position + 1, handler="h", creator_id=UserId(creator)), make.NOW).data
-        room.add(Stored(position, "", b""), work, float(position))
-    room.add(Stored(16, "", b""), events.work(make.task(17, handler="other"), make.NOW).data, 16.0)
+        let_in(room, position, creator=creator)
+    let_in(room, 16, "other")
     assert room.longest() == ("h", 16)
     assert sorted(one.position for one in room.evict_newest()) == [3, 4, 5, 6, 7, 8, 9, 13]
-    assert [one.position for one in room.take(20, roomy())] == [0, 1, 2, 10, 11, 12, 14, 15, 16]
+    assert [one.position for one in room.take(20, places())] == [0, 1, 2, 10, 11, 12, 14, 15, 16]
 
 
-def roomy() -> Places:
-    return Places(100, lambda _: 100)
+async def test_jobs_of_plain_handlers_do_not_begin_before_there_is_a_thread(engine: Engine) -> None:
+    go_on = threading.Event()
+
+    def wait(_payload: Any, _context: Context) -> None:
+        go_on.wait(20)
+
+    made = {name: Handler(name=name, run=wait, timeout_s=60) for name in ("one", "other")}
+    async with running(engine, made, concurrency=100):
+        try:
+            await submit(engine, *(make.task(n, handler=("one", "other")[n % 2]) for n in range(1, 9)))
+            await until(lambda: status_is(engine, 4, Status.IN_PROGRESS))
+            await asyncio.sleep(0.1)
+            begun = [(await current(engine, n)).status is Status.IN_PROGRESS for n in range(1, 9)]
+            assert sum(begun) == 4, "as many as there are threads"
+        finally:
+            go_on.set()
+        for number in range(1, 9):
+            assert (await finished(engine, number)).status is Status.DONE
+
+
+async def test_an_order_for_the_handler_that_a_job_had_is_dropped(engine: Engine) -> None:
+    job = make.task(1, handler="before")
+    await engine.tasks.insert([make.entry(job)])
+    stored = await current(engine, 1)
+    edited = replace(stored, handler="echo", version=stored.version + 1)
+    await engine.tasks.commit([Change(task_id=job.id, expected_version=stored.version, after=edited)])
+    made = processing(engine, ECHO)
+    assert await made.claim([events.work(job, make.NOW).data]) == []
+    assert [one.task.handler for one in await made.claim([events.work(edited, make.NOW).data])] == ["echo"]
 
 
 async def test_jobs_of_one_member_that_take_long_leave_places_to_the_others(engine: Engine) -> None:
@@ -701,7 +818,7 @@ async def test_the_oldest_orders_can_be_given_back() -> None:
         work = events.work(make.task(position + 1, handler="h", priority=position), make.NOW).data
         room.add(Stored(position, "", b""), work, float(position))
     assert [one.position for one in room.evict_oldest()] == [0, 1, 2]
-    assert [one.position for one in room.take(10, roomy())] == [4, 3]
+    assert [one.position for one in room.take(10, places())] == [4, 3]
     assert len(room) == 0
 
 

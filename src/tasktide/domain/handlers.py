@@ -3,7 +3,7 @@
 import inspect
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -29,6 +29,13 @@ class Handler(Struct, frozen=True, kw_only=True):
     def is_async(self) -> bool:
         """Whether it runs on the event loop; plain functions get a thread."""
         return inspect.iscoroutinefunction(self.run)
+
+
+class Demand(NamedTuple):
+    """How many of a handler's attempts may run at once, and whether each takes a thread."""
+
+    concurrency: int
+    in_thread: bool
 
 
 class Context:

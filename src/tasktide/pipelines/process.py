@@ -70,7 +70,7 @@ class Worker(Consumer):
         self._processing = processing
         self._push = push
         self._clock = clock
-        self._places = Places(concurrency, processing.capacity)
+        self._places = Places(concurrency, processing.threads, processing.demand)
         self._waiting = WaitingRoom(WINDOW)
         self._watermark = Watermark()
         self._running: dict[TaskId, asyncio.Task[Outcome]] = {}

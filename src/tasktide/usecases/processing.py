@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, Struct
 from tasktide.domain import events, retry, tasks
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import Work
-from tasktide.domain.handlers import Context, Handler
+from tasktide.domain.handlers import Context, Demand, Handler
 from tasktide.domain.ids import TaskId
 from tasktide.domain.numbers import is_finite
 from tasktide.domain.paging import Cursor, TaskFilter, TaskQuery
@@ -74,12 +74,15 @@ class Processing:
         self._result_bytes = result_bytes
         self._threads = threads
 
-    def capacity(self, handler: str) -> int:
-        """How many attempts of a handler may run at once, and no more than there are threads if it needs one."""
+    def demand(self, handler: str) -> Demand:
+        """What a handler's attempts take of the worker. One that there is not fails its jobs one by one."""
         known = self._handlers.get(handler)
-        if known is None:
-            return 1
-        return known.concurrency if known.is_async else min(known.concurrency, self._threads.size)
+        return Demand(1, in_thread=False) if known is None else Demand(known.concurrency, in_thread=not known.is_async)
+
+    @property
+    def threads(self) -> int:
+        """How many attempts may run in threads at once."""
+        return self._threads.size
 
     async def orphans(self) -> list[Task]:
         """Jobs that are in progress before any worker of this process has begun one: their worker died.
@@ -293,7 +296,7 @@ def _is_wanted(task: Task, work: Work) -> bool:
         task.status is Status.PENDING
         and task.attempts == work.attempt - 1
         and task.run_at == work.run_at
-        and task.is_job
+        and task.handler == work.handler  # its place is one of that handler's
     )
 
 
