@@ -37,6 +37,8 @@ UNCOUNTED_BELOW = ("/docs/", HOME)
 STREAMS = {"/events"}
 # Methods that change nothing.
 SAFE = {"GET", "HEAD", "OPTIONS"}
+# So long a client may take for the answer that its request was cut off.
+TELL_S = 0.5
 SIGN_IN = {"/auth/login", "/auth/register"}
 # Of a Content-Length: as many as a number of bytes can have.
 LENGTH_DIGITS = 20
@@ -100,14 +102,32 @@ class Gate:
             await self._app(scope, body.receive, answer.send)
         except TasktideError as error:
             await answer.problem(*status.problem(error, trace_id))
-        except asyncio.CancelledError:
-            # The server ends, and waited for this request as long as it does. The request ends here, with an answer.
-            await answer.problem(*status.cut_off(trace_id, may_repeat=scope["method"] in SAFE))
-        except Exception:
-            self._logger.exception("request failed", trace_id=trace_id, method=scope["method"], path=scope["path"])
-            await answer.problem(*status.unexpected(trace_id))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - logged with its trace
+            running = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and running is not None and running.cancelling():
+                await self._cut_off(scope, answer)
+            else:  # also when something that it waited for was cancelled
+                await self._failed(scope, answer, error)
         finally:
             self._platform.stats.request("http", scope["method"], answer.status, time.perf_counter() - began)
+
+    async def _failed(self, scope: Scope, answer: "_Answer", error: BaseException) -> None:
+        trace_id, method = scope["trace_id"], scope["method"]
+        self._logger.error("request failed", trace_id=trace_id, method=method, path=scope["path"], exc_info=error)
+        await answer.problem(*status.unexpected(trace_id))
+
+    async def _cut_off(self, scope: Scope, answer: "_Answer") -> None:
+        """The server ends, and has waited for this request as long as it does: the request ends with an answer.
+
+        CancelledError when the client does not take it.
+        """
+        trace_id, method = scope["trace_id"], scope["method"]
+        self._logger.warning("request cut off", trace_id=trace_id, method=method, path=scope["path"])
+        try:
+            async with asyncio.timeout(TELL_S):
+                await answer.problem(*status.cut_off(trace_id, may_repeat=method in SAFE))
+        except TimeoutError:  # Python 3.11 leaves the cancellation as it is
+            raise asyncio.CancelledError from None
 
     async def _admit(self, scope: Scope, headers: dict[bytes, bytes], answer: "_Answer") -> None:
         authorization = headers.get(b"authorization")
