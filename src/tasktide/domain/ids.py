@@ -28,12 +28,10 @@ class Blocks:
     def cut(self, name: str, count: int) -> range | None:
         """The next `count` numbers of a name in a row; None when its blocks do not have them."""
         first, end = self._free.get(name, (0, 0))
-        if end - first < count:
+        while end - first < count:
             if not self._go_on(name):
                 return None
             first, end = self._free[name]
-            if end - first < count:
-                return None
         self._free[name] = first + count, end
         return range(first, first + count)
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import structlog
 
+from tasktide.domain.cancellation import is_cancelled
 from tasktide.domain.errors import TasktideError, Unauthenticated
 from tasktide.domain.rates import Tier, Verdict
 from tasktide.interfaces import actor as actors
@@ -103,10 +104,9 @@ class Gate:
         except TasktideError as error:
             await answer.problem(*status.problem(error, trace_id))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - logged with its trace
-            running = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and running is not None and running.cancelling():
+            if is_cancelled(error):
                 await self._cut_off(scope, answer)
-            else:  # also when something that it waited for was cancelled
+            else:
                 await self._failed(scope, answer, error)
         finally:
             self._platform.stats.request("http", scope["method"], answer.status, time.perf_counter() - began)

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 import uvicorn
 
+from tasktide.interfaces.gate import TELL_S
 from tasktide.interfaces.protocol import App
 from tasktide.roles.protocols import FrameProtocol, HeadProtocol
 from tasktide.settings import Settings
 
 # Requests under way may finish within this time.
 DRAIN_S = 3
-# Those that were cut off then get this long to say so.
-TELL_S = 1.0
 # How long the head of a request may take to arrive.
 HEAD_S = 20.0
 # How long a client may take nothing of its answers. Longer than for a frame: the system moves what is read slowly in
@@ -86,7 +85,8 @@ class HttpServer:
             await asyncio.wait([self._task])
         cut_off = self._server.server_state.tasks
         if cut_off:
-            await asyncio.wait(cut_off, timeout=TELL_S)
+            # Each says so within TELL_S; the rest is for what it leaves open.
+            await asyncio.wait(cut_off, timeout=2 * TELL_S)
         for connection in list(self._server.server_state.connections):
             if isinstance(connection, HeadProtocol):
                 connection.abandon()

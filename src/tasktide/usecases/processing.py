@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from tasktide.domain import events, retry, tasks
+from tasktide.domain.cancellation import is_cancelled
 from tasktide.domain.errors import Unavailable
 from tasktide.domain.events import Work
 from tasktide.domain.handlers import Context, Demand, Handler
@@ -184,7 +185,6 @@ class Processing:
         if handler is None:
             return Outcome(task, error=f"There is no handler named {task.handler!r}.")
         context = Context(task.id, task.attempts, task.max_attempts)
-        running = asyncio.current_task()
         try:
             payload = msgspec.json.decode(task.payload)
             call = self._await if handler.is_async else self._threads.run
@@ -193,7 +193,7 @@ class Processing:
             is_ours = isinstance(error, OutOfTime)
             return Outcome(task, error=f"It ran longer than {handler.timeout_s:g} s." if is_ours else _describe(error))
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and running is not None and running.cancelling():
+            if is_cancelled(error):
                 raise  # the job was cancelled or the worker stops: the caller knows
             return Outcome(task, error=_describe(error))
         finally:

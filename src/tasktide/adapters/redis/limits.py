@@ -14,9 +14,8 @@ from tasktide.ports.metrics import Metrics
 
 # Those that have passed are counted so often,
 COUNT_S = 0.01
-# A request passes at once and is counted behind when the last count is younger than this: long enough for who asks
-# once in a while. It is counted anew with that request, so an old count is trusted for no more than what comes
-# until then.
+# A request passes at once and is counted behind, which renews the count, when the last one is younger than this (who
+# asks once in a while is let pass as well),
 FRESH_S = 2.0
 # and leaves at least so many requests, and so large a part of the quota, in every tier.
 ROOM, ROOM_PART = 50, 0.1
