@@ -594,6 +594,9 @@ def test_the_new_task_dialog_loses_nothing_to_keys_and_late_answers(open_page: O
     page.get_by_label("Title").fill("the second")
     expect(page.get_by_text("“the first” was created.", exact=True)).to_be_visible()
     expect(page.get_by_label("Title")).to_have_value("the second")
+    page.keyboard.press("Escape")  # is for the dialog, whatever appeared after it
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_text("“the first” was created.", exact=True)).to_be_visible()
 
 
 def test_a_reader_stays_where_they_are_when_tasks_come(open_page: Open, ann: Person) -> None:

@@ -8,7 +8,7 @@ import { explain, useMe } from './data'
 import { TASKS } from './documents'
 import { PLACES, signOut } from './shell'
 import { toggleTheme } from './theme'
-import { StatusIcon, useFocusBack, useSettled } from './ui/basics'
+import { closeByEscape, StatusIcon, useFocusBack, useSettled } from './ui/basics'
 import { Icon } from './ui/icons'
 
 const ITEM =
@@ -47,6 +47,7 @@ export default function Palette({ onClose, onCreate }: { onClose: () => void; on
     <Command.Dialog
       open
       onOpenChange={(open) => !open && onClose()}
+      onKeyDown={closeByEscape(onClose)}
       label="Search and commands"
       overlayClassName="fixed inset-0 z-40 bg-black/40"
       contentClassName="fixed top-[12vh] left-1/2 z-50 w-[calc(100vw-1.5rem)] max-w-xl -translate-x-1/2 overflow-hidden rounded-xl border border-line bg-panel shadow-2xl"

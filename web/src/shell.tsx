@@ -257,6 +257,9 @@ function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
   )
 }
 
+const isInDialog = (target: EventTarget | null) =>
+  target instanceof Element && target.closest('[role="dialog"]') !== null
+
 const TONES = { good: 'border-l-ok', bad: 'border-l-danger', plain: 'border-l-accent' }
 
 function Toasts() {
@@ -266,6 +269,7 @@ function Toasts() {
         <Toast.Root
           key={word.id}
           onOpenChange={(open) => !open && dismiss(word.id)}
+          onEscapeKeyDown={(event) => isInDialog(event.target) && event.preventDefault()}
           className={join(
             'flex items-center gap-2 rounded-lg border border-l-4 border-line bg-panel p-3 shadow-lg',
             TONES[word.tone],

@@ -1,6 +1,13 @@
 // The small parts that every page is made of.
 import * as Dialog from '@radix-ui/react-dialog'
-import { type ButtonHTMLAttributes, type ReactNode, useEffect, useState, useSyncExternalStore } from 'react'
+import {
+  type ButtonHTMLAttributes,
+  type KeyboardEventHandler,
+  type ReactNode,
+  useEffect,
+  useState,
+  useSyncExternalStore,
+} from 'react'
 import { ApiError } from '../api'
 import type { Person } from '../data'
 import type { TaskStatus } from '../gql/graphql'
@@ -285,6 +292,17 @@ export function useFocusBack(): () => void {
   }
 }
 
+/**
+ * Escape closes the dialog that it is pressed in. Radix alone gives the key to whatever appeared last, and that may be a
+ * toast.
+ */
+export function closeByEscape(onClose: () => void): KeyboardEventHandler<HTMLElement> {
+  return (event) => {
+    const isInside = event.target instanceof Node && event.currentTarget.contains(event.target)
+    if (event.key === 'Escape' && isInside) onClose()
+  }
+}
+
 function Opened({ title, onClose, children, wide, keepsText }: Modal) {
   const focusBack = useFocusBack()
   return (
@@ -293,6 +311,7 @@ function Opened({ title, onClose, children, wide, keepsText }: Modal) {
         <Dialog.Overlay className="fixed inset-0 z-40 bg-black/40" />
         <Dialog.Content
           aria-describedby={undefined}
+          onKeyDown={closeByEscape(onClose)}
           onCloseAutoFocus={(event) => {
             event.preventDefault()
             focusBack()
