@@ -19,6 +19,8 @@ T = TypeVar("T")
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MERGE_PATCH = "application/merge-patch+json"
+COMMAS_AN_ITEM = 20
+"""Up to as many commas for each item allowed, an array is read without its items being counted first."""
 _WHERE = re.compile(r"(?P<what>.*?) - at `\$?(?P<path>.*)`", re.DOTALL)
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<field>.*)`", re.DOTALL)
 
@@ -57,11 +59,39 @@ def decode(body: bytes, kind: type[T] | Any, content_type: str | None, allowed: 
 def _check_syntax(body: bytes | msgspec.Raw, what: str) -> None:
     """HttpError 400 when it is no JSON at all: the decoder complains of the first wrong type before it has read on."""
     try:
-        msgspec.json.decode(body)
-    except msgspec.ValidationError:
-        return
+        msgspec.json.decode(body, type=msgspec.Raw)  # reads all of it and makes nothing of it
     except (msgspec.DecodeError, RecursionError) as wrong:
         raise HttpError(400, f"{what} is not valid JSON: {wrong}.") from None
+
+
+class _Counted:
+    """An item of an array that is only counted."""
+
+
+def _check_count(body: bytes, most: int) -> None:
+    """
+    Invalid when an array has more items: counted one by one, as all at once a body of 16 MB may be 600 MB of items.
+
+    An array that is none, or no JSON, passes: whoever decodes it says so.
+    """
+    if body.count(b",") < COMMAS_AN_ITEM * most:
+        return
+    count = 0
+    item = _Counted()
+
+    def counted(_kind: type, _value: object) -> _Counted:
+        nonlocal count
+        count += 1
+        if count > most:
+            raise OverflowError
+        return item
+
+    try:
+        msgspec.json.Decoder(list[_Counted], dec_hook=counted).decode(body)
+    except OverflowError:
+        raise Invalid([FieldError("body", f"must hold 1 to {most} items, not more")]) from None
+    except (msgspec.DecodeError, RecursionError):
+        return
 
 
 class Many(Generic[T]):
@@ -80,6 +110,7 @@ def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int)
             raise Invalid([FieldError("body", f"must hold 1 to {most} items, not {lines} lines")])
         raws = [msgspec.Raw(line) for line in body.split(b"\n") if line.strip()]
     else:
+        _check_count(body, most)
         raws = decode(body, list[msgspec.Raw], content_type, (JSON, NDJSON))
     if not 1 <= len(raws) <= most:
         raise Invalid([FieldError("body", f"must hold 1 to {most} items, not {len(raws)}")])
