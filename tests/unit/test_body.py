@@ -4,9 +4,11 @@ import contextlib
 import tracemalloc
 
 import pytest
+
 from tasktide.domain.errors import FieldError, Invalid
 from tasktide.domain.fields import NewTask
-from tasktide.interfaces.rest.body import JSON, decode_many
+from tasktide.interfaces.rest.auth import Credentials
+from tasktide.interfaces.rest.body import JSON, decode, decode_many
 from tasktide.interfaces.status import HttpError
 
 MOST = 100
@@ -48,3 +50,31 @@ def test_items_of_many_numbers_are_read_as_they_are() -> None:
     assert [bytes(item.payload) for item in many.items if item] == [payload] * MOST
     with pytest.raises(HttpError, match="not valid JSON"):
         decode_many(body[:-1] + b",]", NewTask, JSON, MOST)
+
+
+def test_every_field_of_a_wrong_type_is_named() -> None:
+    body = b'{"labels": ["a", 5], "title": 7, "nope": 1, "priority": "high", "observer_ids": [1, {"x": 2}]}'
+    wrong = [
+        FieldError("labels[1]", "Expected `str`, got `int`"),
+        FieldError("title", "Expected `str`, got `int`"),
+        FieldError("nope", "is not a field here"),
+        FieldError("priority", "Expected `int | null`, got `str`"),
+        FieldError("observer_ids[1]", "Expected `int`, got `object`"),
+    ]
+    with pytest.raises(Invalid) as refused:
+        decode(body, NewTask, JSON)
+    assert list(refused.value.errors) == wrong
+    in_a_batch = [FieldError(f"[1].{error.field}", error.message) for error in wrong]
+    assert wrong_in(b'[{"title": "fine"},%b]' % body) == in_a_batch
+    with pytest.raises(Invalid) as refused:
+        decode(b'{"password": 5}', Credentials, JSON)
+    assert [error.field for error in refused.value.errors] == ["password", "email"]
+    with pytest.raises(HttpError, match="not valid JSON"):
+        decode(body + b"}", NewTask, JSON)
+
+
+def test_of_an_object_of_a_million_fields_one_is_named() -> None:
+    body = b"{" + b",".join(b'"f%d": 1' % n for n in range(1_000_000)) + b"}"
+    with pytest.raises(Invalid) as refused:
+        decode(body, NewTask, JSON)
+    assert list(refused.value.errors) == [FieldError("f0", "is not a field here")]

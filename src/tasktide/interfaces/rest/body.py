@@ -11,7 +11,7 @@ from litestar.dto import AbstractDTO, DTOConfig, DTOFieldDefinition
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from tasktide.domain.errors import FieldError, Invalid
+from tasktide.domain.errors import MOST_LISTED, FieldError, Invalid
 from tasktide.interfaces.status import HttpError
 
 T = TypeVar("T")
@@ -21,6 +21,8 @@ NDJSON = "application/x-ndjson"
 MERGE_PATCH = "application/merge-patch+json"
 COMMAS_AN_ITEM = 20
 """Up to as many commas for each item allowed, an array is read without its items being counted first."""
+COMMAS_NAMED = 1_000
+"""Up to as many commas in an object, each of its fields that is wrong is named."""
 _WHERE = re.compile(r"(?P<what>.*?) - at `\$?(?P<path>.*)`", re.DOTALL)
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(?P<field>.*)`", re.DOTALL)
 
@@ -51,7 +53,7 @@ def decode(body: bytes, kind: type[T] | Any, content_type: str | None, allowed: 
         return _decoder(kind).decode(body)
     except msgspec.ValidationError as wrong:
         _check_syntax(body, "The body")
-        raise Invalid([field_error(wrong)]) from None
+        raise Invalid(_field_errors(wrong, body, kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise HttpError(400, f"The body is not valid JSON: {wrong}.") from None
 
@@ -127,9 +129,11 @@ def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int)
             many.items.append(decoder.decode(raw))
         except msgspec.ValidationError as wrong:
             _check_syntax(raw, f"Item {index}")
-            error = field_error(wrong)
             many.items.append(None)
-            many.errors.append(FieldError(f"[{index}].{error.field}", error.message))
+            # Only so many are listed: of items behind those it is enough to know that they are wrong.
+            all_told = len(many.errors) >= MOST_LISTED
+            errors = [field_error(wrong)] if all_told else _field_errors(wrong, raw, kind)
+            many.errors += [FieldError(f"[{index}].{error.field}", error.message) for error in errors]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             raise HttpError(400, f"Item {index} is not valid JSON: {wrong}.") from None
     return many
@@ -137,14 +141,43 @@ def decode_many(body: bytes, kind: type[T], content_type: str | None, most: int)
 
 def field_error(wrong: msgspec.ValidationError) -> FieldError:
     """The path and the complaint in msgspec's message."""
+    path, what = _complaint(wrong)
+    return FieldError(path.lstrip(".") or "body", what)
+
+
+def _complaint(wrong: msgspec.ValidationError) -> tuple[str, str]:
     text = str(wrong)
     match = _WHERE.fullmatch(text)
-    what, path = (match["what"], match["path"].lstrip(".")) if match else (text, "")
+    what, path = (match["what"], match["path"]) if match else (text, "")
     named = _FIELD.fullmatch(what)
     if named:
-        path = f"{path}.{named['field']}".lstrip(".")
+        path = f"{path}.{named['field']}"
         what = "is required" if "missing" in what else "is not a field here"
-    return FieldError(path or "body", what)
+    return path, what
+
+
+def _field_errors(wrong: msgspec.ValidationError, body: bytes | msgspec.Raw, kind: Any) -> list[FieldError]:
+    """What is wrong with each field of an object; the decoder stops at the first, and says no more of large bodies."""
+    met = [field_error(wrong)]
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)) or bytes(body).count(b",") > COMMAS_NAMED:
+        return met
+    try:
+        given = _decoder(dict[str, msgspec.Raw]).decode(body)
+    except msgspec.ValidationError:
+        return met  # it is no object
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    errors: list[FieldError] = []
+    for name, raw in given.items():
+        if name not in fields:
+            errors.append(FieldError(name, "is not a field here"))
+            continue
+        try:
+            _decoder(fields[name].type).decode(raw)
+        except msgspec.ValidationError as also:
+            path, what = _complaint(also)
+            errors.append(FieldError(name + path, what))
+    errors += [FieldError(name, "is required") for name in fields if fields[name].required and name not in given]
+    return errors or met
 
 
 class Body(AbstractDTO[T]):
