@@ -29,6 +29,7 @@ from tasktide.domain.events import Work
 from tasktide.domain.handlers import Context, Demand, Handler
 from tasktide.domain.ids import TaskId, UserId
 from tasktide.domain.tasks import WORKER_DIED, Status, Task
+from tasktide.domain.times import Timestamp
 from tasktide.pipelines import process
 from tasktide.pipelines.places import Lane, Places
 from tasktide.pipelines.process import Worker
@@ -780,6 +781,71 @@ async def test_an_order_for_the_handler_that_a_job_had_is_dropped(engine: Engine
     made = processing(engine, ECHO)
     assert await made.claim([events.work(job, make.NOW).data]) == []
     assert [one.task.handler for one in await made.claim([events.work(edited, make.NOW).data])] == ["echo"]
+
+
+async def test_of_two_orders_for_an_edited_job_the_later_one_gives_it_its_place(engine: Engine) -> None:
+    running_now = most = 0
+
+    async def alone(_payload: Any, _context: Context) -> None:
+        nonlocal running_now, most
+        running_now += 1
+        most = max(most, running_now)
+        await asyncio.sleep(0.02)
+        running_now -= 1
+
+    made = ECHO | {"alone": Handler(name="alone", run=alone, concurrency=1)}
+    for number in range(1, 7):
+        job = make.task(number, handler="echo")
+        await submit(engine, job)
+        edited = replace(await current(engine, number), handler="alone", version=job.version + 1)
+        await engine.tasks.commit([Change(task_id=job.id, expected_version=job.version, after=edited)])
+        order = events.encode(events.work(edited, make.NOW))
+        await engine.log.append([Record(events.TASK_INPUT, str(number), order)])
+    async with running(engine, made, concurrency=50):
+        for number in range(1, 7):
+            assert (await finished(engine, number)).status is Status.DONE
+    assert most == 1
+
+
+async def test_a_cancellation_that_comes_after_the_end_means_no_later_attempt(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = 0
+    go_on, is_over = asyncio.Event(), asyncio.Event()
+    finish = Processing.finish
+
+    async def slow_finish(made: Processing, outcomes: Sequence[Outcome]) -> None:
+        is_over.set()
+        await go_on.wait()
+        await finish(made, outcomes)
+
+    async def gives_up(_payload: Any, _context: Context) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            own = asyncio.current_task()
+            assert own
+            own.cancel()
+            await asyncio.sleep(0)
+
+    async def change(change_of: Callable[[Task, Timestamp], Task]) -> Task:
+        before = await current(engine, 1)
+        after = change_of(before, make.NOW)
+        await engine.tasks.commit([Change(task_id=before.id, expected_version=before.version, after=after)])
+        return after
+
+    monkeypatch.setattr(Processing, "finish", slow_finish)
+    async with running(engine, handlers(gives_up=gives_up)) as started:
+        await submit(engine, make.task(1, handler="gives_up", max_attempts=1))
+        await is_over.wait()
+        await change(tasks.cancel)
+        await engine.push.publish([Message("jobs:cancelled", b"1")])
+        await asyncio.sleep(0.1)  # time to hear of it
+        go_on.set()
+        await until(lambda: _has_ended(started, 1))
+        again = await change(tasks.retry)
+        await engine.log.append([Record(events.TASK_INPUT, "1", events.encode(events.work(again, make.NOW)))])
+        assert (await finished(engine, 1)).error == "CancelledError: the handler cancelled itself"
 
 
 async def test_jobs_of_one_member_that_take_long_leave_places_to_the_others(engine: Engine) -> None:

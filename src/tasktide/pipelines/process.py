@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 from tasktide.domain import events
@@ -214,12 +214,13 @@ class Worker(Consumer):
             return
         begun = {attempt.task.id: attempt for attempt in attempts}
         for one in some:
-            attempt = begun.pop(one.work.task_id, None)
-            if attempt is None:
+            attempt = begun.get(one.work.task_id)
+            if attempt is not None and attempt.task.handler == one.work.handler:
+                self._begin(begun.pop(one.work.task_id), one.lane)
+            else:  # it is wanted no more, as when its job got another handler: that one has an order of its own
                 self._places.give_back(one.lane)
-            else:
-                self._begin(attempt, one.lane)
             self._watermark.done(one.position)
+        self._begin_beside(begun.values())
 
     def _give_back(self, some: Sequence[Waiting]) -> None:
         for one in some:
@@ -308,8 +309,13 @@ class Worker(Consumer):
                 return
 
     async def _reclaim(self, orphans: Sequence[Task]) -> None:
-        """Begin their next attempts, whether places are free or not: they had one before."""
-        for attempt in await self.keep_trying(lambda: self._processing.reclaim(orphans)) if orphans else ():
+        """Begin their next attempts."""
+        if orphans:
+            self._begin_beside(await self.keep_trying(lambda: self._processing.reclaim(orphans)))
+
+    def _begin_beside(self, attempts: Iterable[Attempt]) -> None:
+        """Run attempts that no order brought, whether places are free or not: they are begun already."""
+        for attempt in attempts:
             lane = Lane(attempt.task.handler or "", attempt.task.creator_id)
             self._places.take(lane)
             self._begin(attempt, lane)
@@ -324,10 +330,10 @@ class Worker(Consumer):
                 for message in messages:
                     task_id = TaskId(int(message.body))
                     running = self._running.get(task_id)
-                    if running is not None:
+                    if running is not None and not running.done():  # what is done is only not stored yet
                         self._told_to_stop.add(task_id)
                         running.cancel()
-                    elif task_id in self._claiming:
+                    elif running is None and task_id in self._claiming:
                         self._cancelled_early.add(task_id)
         finally:
             subscription.close()
