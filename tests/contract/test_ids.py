@@ -113,3 +113,17 @@ async def test_one_block_is_leased_ahead_however_many_ask() -> None:
     others = [await one for one in waiting]
     assert (list(first), [one[0] for one in others]) == (list(range(1, 9)), [101, 102, 103, 104, 105])
     assert len(leased) == 2
+
+
+async def test_who_takes_whole_blocks_leaves_no_old_one_lying() -> None:
+    leased: list[range] = []
+
+    async def lease(_name: str, count: int) -> range:
+        leased.append(range(len(leased) * 100 + 1, len(leased) * 100 + 1 + count))
+        return leased[-1]
+
+    ids = Leased(lease, 8)
+    assert await ids.take("tasks", 20) == range(1, 21)
+    await asyncio.sleep(0.01)
+    leased.append(range(0))  # somebody else's
+    assert await ids.take("tasks", 8) == range(201, 209)

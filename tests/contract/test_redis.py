@@ -17,6 +17,7 @@ from support.proxy import Proxy
 from tasktide.adapters.memory.limits import MemoryLimits
 from tasktide.adapters.memory.push import MemoryPush
 from tasktide.adapters.prometheus.metrics import PrometheusMetrics
+from tasktide.adapters.redis import limits as redis_limits
 from tasktide.adapters.redis import push as redis_push
 from tasktide.adapters.redis.cache import RedisCache
 from tasktide.adapters.redis.client import Client
@@ -182,6 +183,21 @@ async def test_what_is_being_counted_is_not_forgotten(client: Client, monkeypatc
     await limits.close()
 
 
+async def test_a_few_pass_on_an_old_count_and_the_rest_ask(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = RedisLimits(client, MemoryLimits(FakeClock()), PrometheusMetrics())
+    tiers = (Tier(1_000, 60),)
+    await limits.hit("a", tiers)
+    monkeypatch.setattr(redis_limits, "FRESH_S", 0.01)
+    await asyncio.sleep(0.02)
+    # Another gateway may have let a thousand in since.
+    assert sum(limits.hit_now("a", tiers) is not None for _ in range(100)) == redis_limits.FEW
+    monkeypatch.setattr(redis_limits, "KNOWN_S", 0.01)
+    await limits.hit("b", tiers)
+    await asyncio.sleep(0.02)
+    assert limits.hit_now("b", tiers) is None
+    await limits.close()
+
+
 async def test_all_tiers_hold_at_once_over_all_gateways(client: Client) -> None:
     metrics = PrometheusMetrics()
     one = RedisLimits(client, MemoryLimits(FakeClock()), metrics)
@@ -218,6 +234,18 @@ async def test_ids_never_repeat_though_redis_forgets_and_goes_away(
                 await test_redis.flush(client)
             taken += await RedisIds(away, engine.ids).take("tasks", 4)
     assert len(taken) == len(set(taken))
+
+
+async def test_ids_grow_when_redis_comes_back(client: Client, tmp_path: Path) -> None:
+    async with open_engine("sqlite-file", tmp_path) as engine:
+        ids = RedisIds(client, engine.ids, block=3, ceiling=20)
+        taken = list(await ids.take("tasks", 3))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(client, "script", Client(NOWHERE).script)
+            taken += await ids.take("tasks", 30)
+        for _ in range(5):
+            taken += await ids.take("tasks", 3)
+    assert taken == sorted(set(taken))
 
 
 async def test_ids_of_another_run_of_redis_are_not_gone_on_with(client: Client, tmp_path: Path) -> None:

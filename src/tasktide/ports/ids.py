@@ -63,7 +63,8 @@ class Leased:
                 while taken is None:
                     self._blocks.add(name, await self._lease(name, max(self._size, count)))
                     taken = self._blocks.cut(name, count)
-        self._look_ahead(name)
+        if count < self._size:  # who takes whole blocks would leave the next one lying until its numbers are old
+            self._look_ahead(name)
         return taken
 
     def _look_ahead(self, name: str) -> None:

@@ -17,6 +17,8 @@ class RedisIds:
         self._durable = durable
         self._ceiling = ceiling
         self._leased = Leased(self._next, block)
+        # The end of what was given here last, by name.
+        self._given: dict[str, int] = {}
 
     async def take(self, name: str, count: int = 1) -> range:
         """See the port."""
@@ -31,15 +33,21 @@ class RedisIds:
         return self._leased.take_now(name)
 
     async def _next(self, name: str, count: int) -> range:
+        first = await self._first(name, count)
+        self._given[name] = first + count
+        return range(first, first + count)
+
+    async def _first(self, name: str, count: int) -> int:
         key = self._client.key(f"ids:{name}")
         try:
-            first = await self._client.script("take", [key], [count])
-            while first is None:
+            first: int | None = await self._client.script("take", [key], [count])
+            # While Redis was away we gave later ones than it knows of.
+            while first is None or first < self._given.get(name, 0):
                 block = await self._durable.take(name, max(self._ceiling, count))
                 await self._client.script("extend", [key], [block.start, block.stop])
                 first = await self._client.script("take", [key], [count])
         except Unavailable as away:
             if away.engine != "redis":
                 raise
-            return await self._durable.take(name, count)
-        return range(first, first + count)
+            return (await self._durable.take(name, count)).start
+        return first

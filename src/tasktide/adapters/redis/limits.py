@@ -14,9 +14,10 @@ from tasktide.ports.metrics import Metrics
 
 # Those that have passed are counted so often,
 COUNT_S = 0.01
-# A request passes at once and is counted behind, which renews the count, when the last one is younger than this (who
-# asks once in a while is let pass as well),
-FRESH_S = 2.0
+# A request passes at once and is counted behind, which renews the count, when the last one is younger than this,
+FRESH_S = 0.25
+# or, as the first few after a pause, not much older: what other gateways have let in since is not known,
+KNOWN_S, FEW = 2.0, 10
 # and leaves at least so many requests, and so large a part of the quota, in every tier.
 ROOM, ROOM_PART = 50, 0.1
 # Keys whose last count is remembered.
@@ -45,7 +46,7 @@ class _Known:
     def next(self, now: float) -> Verdict | None:
         """The verdict on one more request; None when it must be asked for."""
         age = now - self.at
-        if age > FRESH_S:
+        if age > KNOWN_S or (age > FRESH_S and self.passed >= FEW):
             return None
         passed = self.passed + 1
         usage = []
@@ -62,7 +63,8 @@ class RedisLimits:
     """`ports.limits.Limits`, over all gateways; `local` stands in.
 
     Far from its limits a request does not wait for Redis: it is counted a moment later, with the others of that moment.
-    So what all gateways let in within that moment may take one of them over a limit by as much, never by more.
+    What the other gateways have let in since the last count is not in it, so together they may go over a limit by what
+    each lets in within FRESH_S of a count, or by FEW.
     """
 
     def __init__(self, client: Client, local: Limits, metrics: Metrics) -> None:
