@@ -66,3 +66,23 @@ async def test_a_request_whose_work_is_cancelled_fails_and_is_not_cut_off() -> N
         await around(fails)(dict(REQUEST), nothing, send)
     assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (500, "internal")
     assert [(line["event"], line["log_level"]) for line in logged] == [("request failed", "error")]
+
+
+async def test_an_answer_that_never_got_out_is_replaced_by_why() -> None:
+    sent: list[Message] = []
+    is_full = asyncio.Event()
+
+    async def has_no_room(message: Message) -> None:
+        if not is_full.is_set():
+            is_full.set()
+            await asyncio.sleep(60)
+        sent.append(message)
+
+    async def answers(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    request = asyncio.create_task(around(answers)(dict(REQUEST), nothing, has_no_room))
+    await is_full.wait()
+    request.cancel()
+    await asyncio.wait([request], timeout=10)
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (503, "unavailable")

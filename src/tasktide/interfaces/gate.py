@@ -264,7 +264,12 @@ class _Answer:
             self.status = message["status"]
             self._has_begun = True
             message["headers"] = [*message.get("headers", ()), *SECURITY, *self.extra]
-        await self._send(message)
+        try:
+            await self._send(message)
+        except asyncio.CancelledError:
+            if message["type"] != "http.response.body":
+                self._has_begun = False  # it waited for room: nothing of it is out
+            raise
 
     async def problem(self, code: int, headers: dict[str, str], body: bytes) -> None:
         """Answer with a problem, unless an answer is under way already."""

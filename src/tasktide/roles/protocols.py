@@ -273,11 +273,18 @@ class HeadProtocol(HttpToolsProtocol):
         return False
 
     def abandon(self) -> None:
-        """The server is about to end: say to whom waits for the log that nobody will tell them what came of it."""
+        """The server is about to end: say to whom waits for the log that nobody will tell them what came of it.
+
+        Who does not take the answer to any other request is cut off: uvicorn would wait for them.
+        """
         cycle: Any = self.cycle
-        if isinstance(cycle, SwiftCycle) and not cycle.response_complete:
+        if cycle is None or cycle.response_complete:
+            return
+        if isinstance(cycle, SwiftCycle):
             cycle.keep_alive = False
             cycle.respond(*_UNKNOWN)
+        else:
+            self.transport.abort()
 
     def _serve(self, line: re.Match[bytes], known: Fields, body: bytes) -> None:
         path = line[2]

@@ -14,6 +14,8 @@ from tasktide.settings import Settings
 
 # Requests under way may finish within this time.
 DRAIN_S = 3
+# What is broken off ends within this time, or is left behind.
+ENDED_WITHIN_S = 0.2
 # How long the head of a request may take to arrive.
 HEAD_S = 20.0
 # How long a client may take nothing of its answers. Longer than for a frame: the system moves what is read slowly in
@@ -83,10 +85,21 @@ class HttpServer:
             self._sweeper.cancel()
         if self._task is not None:
             await asyncio.wait([self._task])
-        cut_off = self._server.server_state.tasks
-        if cut_off:
-            # Each says so within TELL_S; the rest is for what it leaves open.
-            await asyncio.wait(cut_off, timeout=2 * TELL_S)
+        await self._cut_off()
+
+    async def _cut_off(self) -> None:
+        """End what has not ended by itself: each request has TELL_S to say so, then its connection is broken off."""
+        requests = self._server.server_state.tasks
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TELL_S
+        while requests and (left_s := until - loop.time()) > 0:
+            for request in list(requests):
+                # uvicorn has cancelled those it knew; what was sent behind one of them begins when that one has ended.
+                if not request.cancelling():
+                    request.cancel()
+            await asyncio.wait(requests, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         for connection in list(self._server.server_state.connections):
             if isinstance(connection, HeadProtocol):
                 connection.abandon()
+        if requests:
+            await asyncio.wait(requests, timeout=ENDED_WITHIN_S)
