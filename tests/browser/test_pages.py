@@ -493,6 +493,10 @@ def test_what_was_begun_is_there_again_and_what_is_refused_is_said(open_page: Op
     labels.press("Enter")
     expect(page.get_by_text(re.compile("^Labels "))).to_be_visible()
     expect(labels).to_have_value(many)  # to be mended, not typed anew
+    expect(page.get_by_text("Not saved. Enter tries again, Escape gives up.")).to_be_visible()
+    labels.press("Escape")
+    expect(labels).to_have_value("")
+    expect(page.get_by_text("Not saved.")).to_have_count(0)
     title = page.get_by_label("Title")
     title.fill("")
     title.press("Enter")

@@ -300,7 +300,7 @@ function Letters() {
             </Button>
           </div>
           <p className="mt-1 text-sm text-danger">{letter.reason}</p>
-          <pre className="mt-2 max-h-40 overflow-auto rounded-md bg-sunken p-2 text-xs whitespace-pre-wrap">
+          <pre className="mt-2 max-h-40 overflow-auto rounded-md bg-sunken p-2 text-xs wrap-anywhere whitespace-pre-wrap">
             {letter.value}
           </pre>
         </li>

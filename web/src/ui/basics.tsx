@@ -217,8 +217,10 @@ export function Time({ at, className }: { at: string; className?: string }) {
 }
 
 export function Due({ at, isOpen }: { at: string; isOpen: boolean }) {
-  const isLate = isOpen && new Date(at).getTime() < Date.now()
-  const day = new Date(at).toLocaleDateString(undefined, { month: 'short', day: 'numeric' })
+  const date = new Date(at)
+  const isLate = isOpen && date.getTime() < Date.now()
+  const year = date.getFullYear() === new Date().getFullYear() ? undefined : 'numeric'
+  const day = date.toLocaleDateString(undefined, { month: 'short', day: 'numeric', year })
   return (
     <time
       dateTime={at}

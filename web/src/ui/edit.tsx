@@ -1,5 +1,5 @@
 // Fields of a task that are edited where they stand.
-import { type InputHTMLAttributes, useEffect, useRef, useState } from 'react'
+import { type InputHTMLAttributes, useEffect, useId, useRef, useState } from 'react'
 import { isHere, useMyself } from '../data'
 import { type Began, type Draft, draftKey, drafts } from '../drafts'
 import { toast } from '../toasts'
@@ -117,7 +117,7 @@ export function InPlace({
 
 /**
  * A field that is saved when one leaves it, Escape gives up; what others change meanwhile does not disturb it. What is
- * refused stays there to be mended.
+ * refused stays there to be mended, and says that it is not saved.
  */
 export function Property({
   value,
@@ -128,6 +128,8 @@ export function Property({
   'value'
 >) {
   const [draft, setDraft] = useState<string | null>(null)
+  const [isRefused, setIsRefused] = useState(false)
+  const note = useId()
   const began = useRef(value)
   const turn = useRef(0)
 
@@ -135,28 +137,41 @@ export function Property({
     if (draft === null) return
     const mine = ++turn.current
     setDraft(null)
+    setIsRefused(false)
     if (!field.validity.valid) toast(field.validationMessage, 'bad')
-    else if (draft !== value && !(await save(draft, began.current)) && mine === turn.current)
+    else if (draft !== value && !(await save(draft, began.current)) && mine === turn.current) {
       setDraft((now) => now ?? draft)
+      setIsRefused(true)
+    }
   }
 
+  const isUnsaved = isRefused && draft !== null && draft !== value
   return (
-    <input
-      {...rest}
-      className="field"
-      value={draft ?? value}
-      onChange={(event) => {
-        if (draft === null) began.current = value
-        setDraft(event.target.value)
-      }}
-      onKeyDown={(event) => {
-        if (event.key === 'Enter') event.currentTarget.blur()
-        if (event.key === 'Escape' && draft !== null) {
-          event.stopPropagation()
-          setDraft(null)
-        }
-      }}
-      onBlur={(event) => void done(event.target)}
-    />
+    <div className="min-w-0 grow">
+      <input
+        {...rest}
+        className="field w-full"
+        aria-invalid={isUnsaved || undefined}
+        aria-describedby={isUnsaved ? note : undefined}
+        value={draft ?? value}
+        onChange={(event) => {
+          if (draft === null) began.current = value
+          setDraft(event.target.value)
+        }}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter') event.currentTarget.blur()
+          if (event.key === 'Escape' && draft !== null) {
+            event.stopPropagation()
+            setDraft(null)
+          }
+        }}
+        onBlur={(event) => void done(event.target)}
+      />
+      {isUnsaved && (
+        <p id={note} className="mt-1 text-xs text-danger">
+          Not saved. Enter tries again, Escape gives up.
+        </p>
+      )}
+    </div>
   )
 }

@@ -18,7 +18,7 @@ export function JobPart({ task }: { task: FullTask }) {
         {task.error ? (
           <div>
             <p className="text-xs text-muted">Error</p>
-            <pre className="mt-1 max-h-64 overflow-auto rounded-md bg-danger-soft p-2 text-xs whitespace-pre-wrap text-danger">
+            <pre className="mt-1 max-h-64 overflow-auto rounded-md bg-danger-soft p-2 text-xs wrap-anywhere whitespace-pre-wrap text-danger">
               {task.error}
             </pre>
           </div>
@@ -40,7 +40,7 @@ function Json({ name, value, none }: { name: string; value: unknown; none?: stri
       <p className="text-xs text-muted">{name}</p>
       <pre
         tabIndex={0}
-        className="mt-1 max-h-64 overflow-auto rounded-md bg-sunken p-2 text-xs whitespace-pre-wrap"
+        className="mt-1 max-h-64 overflow-auto rounded-md bg-sunken p-2 text-xs wrap-anywhere whitespace-pre-wrap"
       >
         {value === undefined ? none : JSON.stringify(value, null, 2)}
       </pre>
