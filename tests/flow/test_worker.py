@@ -14,10 +14,12 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from support import make
 from support.engines import Engine
@@ -202,6 +204,21 @@ async def test_a_handler_that_fails_fails_its_job_alone(
     assert failed.finished_at is not None
     assert done.status is Status.DONE
     assert msgspec.json.decode(done.result) == {"a": [1, None]}
+
+
+async def test_the_log_says_where_a_handler_failed_but_not_a_thousand_times(
+    engine: Engine,
+) -> None:
+    with capture_logs(processors=[structlog.processors.format_exc_info]) as logged:
+        async with running(engine, handlers(raises=raises), concurrency=100):
+            await submit(engine, *(make.task(n, handler="raises", max_attempts=1) for n in range(1, 101)))
+            for number in range(1, 101):
+                await finished(engine, number)
+    told = [line for line in logged if line["event"] == "job failed"]
+    assert 1 <= len(told) < 100
+    assert (told[0]["handler"], told[0]["attempt"]) == ("raises", "1 of 1")
+    assert 'raise LookupError("no such thing")' in told[0]["exception"]
+    assert any(line["event"] == "more jobs fail" for line in logged)
 
 
 async def test_a_plain_function_runs_beside_the_event_loop(engine: Engine) -> None:

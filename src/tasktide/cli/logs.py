@@ -29,7 +29,7 @@ def configure(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Any] = (
-        [_role_first, structlog.dev.ConsoleRenderer(pad_event_to=0)]
+        [_role_first, structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)]
         if is_terminal
         else [_role, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

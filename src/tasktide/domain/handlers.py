@@ -30,6 +30,11 @@ class Handler(Struct, frozen=True, kw_only=True):
         """Whether it runs on the event loop; plain functions get a thread."""
         return inspect.iscoroutinefunction(self.run)
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it comes with Tasktide."""
+        return str(getattr(self.run, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
+
 
 class Demand(NamedTuple):
     """How many of a handler's attempts may run at once, and whether each takes a thread."""

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import structlog
 from msgspec import UNSET, Raw, Struct
 
 from tasktide.domain import events, retry, tasks
@@ -31,6 +32,8 @@ ERROR_LENGTH = 2_000
 PAGE = 1_000
 # How often works are looked at anew when somebody changes their tasks at the same moment, and the pause in between.
 LOOKS, LOOK_S = 5, 0.02
+# Failed attempts that the log tells of in a second: a stack trace costs as much as a job.
+TOLD_A_SECOND = 10
 
 
 class Attempt(Struct, frozen=True):
@@ -73,6 +76,8 @@ class Processing:
         self._random = random
         self._handlers = handlers
         self._result_bytes = result_bytes
+        self._logger = structlog.get_logger("worker")
+        self._told_since, self._told = 0.0, 0
         self._threads = threads
 
     def demand(self, handler: str) -> Demand:
@@ -189,15 +194,28 @@ class Processing:
             payload = msgspec.json.decode(task.payload)
             call = self._await if handler.is_async else self._threads.run
             return Outcome(task, result=self._result(await call(handler.run, payload, context, handler.timeout_s)))
-        except TimeoutError as error:
-            is_ours = isinstance(error, OutOfTime)
-            return Outcome(task, error=f"It ran longer than {handler.timeout_s:g} s." if is_ours else _describe(error))
+        except OutOfTime:
+            return Outcome(task, error=f"It ran longer than {handler.timeout_s:g} s.")
         except BaseException as error:
             if is_cancelled(error):
                 raise  # the job was cancelled or the worker stops: the caller knows
+            if not handler.is_shipped:
+                self._tell(task, error)
             return Outcome(task, error=_describe(error))
         finally:
             context.cancelled.set()
+
+    def _tell(self, task: Task, error: BaseException) -> None:
+        """Where it went wrong, for who wrote the handler: the task says only what."""
+        now_s = self._clock.monotonic()
+        if now_s - self._told_since >= 1:
+            self._told_since, self._told = now_s, 0
+        self._told += 1
+        if self._told <= TOLD_A_SECOND:
+            attempt = f"{task.attempts} of {task.max_attempts}"
+            self._logger.info("job failed", task_id=task.id, handler=task.handler, attempt=attempt, exc_info=error)
+        elif self._told == TOLD_A_SECOND + 1:
+            self._logger.info("more jobs fail", detail=f"{TOLD_A_SECOND} a second are shown.")
 
     async def finish(self, outcomes: Sequence[Outcome]) -> None:
         """Store outcomes: done, failed, or waiting for the next attempt. Dropped if the attempt is over already."""
