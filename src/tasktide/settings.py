@@ -121,6 +121,13 @@ def _networks(value: str) -> tuple[Network, ...]:
     return tuple(ip_network(part) for part in _words(value))
 
 
+def _proxies(value: str) -> str:
+    for part in _words(value):
+        if part != "*":
+            ip_network(part)
+    return ",".join(_words(value))
+
+
 def _words(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
@@ -272,7 +279,7 @@ class Settings:
     trusted_proxies: str = _setting(
         "TRUSTED_PROXIES",
         "",
-        _text,
+        _proxies,
         "addresses",
         "Proxies whose X-Forwarded-For is believed, comma separated.",
     )

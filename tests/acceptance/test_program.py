@@ -322,7 +322,9 @@ def test_handlers_of_ones_own_and_modules_that_are_none(tmp_path: Path) -> None:
         job = ann.submit(handler="greet", payload={"name": "Bob"})
         assert ann.finished(job["id"])["result"] == "Hello Bob, attempt 1"
         assert program.stop() == 0
-    for module in ("quits", "empty", "missing"):
+    for name, wrong in (("nameless", '@handler("")\ndef f'), ("lazy", '@handler("lazy")\nasync def f')):
+        (tmp_path / f"{name}.py").write_text(f"from tasktide import handler\n{wrong}(payload, context):\n    yield 1\n")
+    for module in ("quits", "empty", "missing", "nameless", "lazy", "shop.py"):
         refused = run(tmp_path / "data", "up", "--app", module, PORT="0")
         assert (refused.returncode, refused.stderr.count("\n")) == (3, 1), refused.stderr
         assert module in refused.stderr

@@ -27,6 +27,14 @@ def test_large_results_are_a_matter_of_the_log() -> None:
     check(Settings(kafka_brokers="x:1"), is_whole=True)
 
 
+def test_proxies_are_addresses_networks_or_all() -> None:
+    assert load({"TRUSTED_PROXIES": "10.0.0.0/8, ::1"}, None).trusted_proxies == "10.0.0.0/8,::1"
+    assert load({"TRUSTED_PROXIES": "*"}, None).trusted_proxies == "*"
+    for wrong in ("10.0.0.0/99", "proxy", "10.0.0.1/8"):
+        with pytest.raises(SettingsError, match="TRUSTED_PROXIES"):
+            load({"TRUSTED_PROXIES": wrong}, None)
+
+
 def test_a_line_of_the_file_that_says_nothing_is_named(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("PORT=18108\n# a comment\nbad line\nHOST='::1'\n")

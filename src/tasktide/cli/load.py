@@ -168,6 +168,11 @@ async def _enrol(ports: Ports, chosen: Settings, plan: Plan) -> list[Account]:
     count = max(2, plan.sockets, min(plan.connections, 64))
     people = [(f"load-{number}@example.org", f"Load {number}") for number in range(1, count + 1)]
     enrolled = await users.enrol(people, secrets.token_urlsafe(32))
+    if enrolled[0].role is Role.ADMIN and plan.kind is not Kind.NOTIFICATIONS:
+        # As the first account of all: whoever registers next should not wonder.
+        context.err.print(
+            f"{enrolled[0].email} is an admin here; `tasktide admin EMAIL` makes you one.", highlight=False
+        )
     if plan.kind is Kind.NOTIFICATIONS and enrolled[0].role is not Role.ADMIN:
         await users.change_role(OPERATOR, enrolled[0].id, Role.ADMIN)
     return [Account(user.id, (await users.sign_for(user.email)).access_token) for user in enrolled]

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from tasktide.domain import text, times
 from tasktide.domain.errors import FieldError, Invalid, invalid
+from tasktide.domain.handlers import NAME_LENGTH
 from tasktide.domain.ids import MAX_ID, TaskId, UserId
 from tasktide.domain.tasks import DEFAULT_HANDLER, DEFAULT_MAX_ATTEMPTS, NULL, Status, Task
 from tasktide.domain.times import Timestamp
@@ -17,7 +18,6 @@ from tasktide.domain.times import Timestamp
 MAX_DEPTH = 100
 MAX_PRIORITY = 9
 MAX_ATTEMPTS = 100
-HANDLER_LENGTH = 100
 
 
 class TaskLimits(Struct, frozen=True, kw_only=True):
@@ -199,7 +199,7 @@ def _due_at(value: str, _limits: TaskLimits) -> Timestamp:
 
 
 def _handler(value: str, _limits: TaskLimits) -> str:
-    return _one_line("handler", value, HANDLER_LENGTH)
+    return _one_line("handler", value, NAME_LENGTH)
 
 
 def _run_at(value: str, _limits: TaskLimits) -> Timestamp:

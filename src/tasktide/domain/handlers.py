@@ -14,6 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_TIMEOUT_S = 60.0
 DEFAULT_CONCURRENCY = 256
+NAME_LENGTH = 100
 _MARK = "__tasktide_handler__"
 
 
@@ -59,10 +60,15 @@ def handler(
     name: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, concurrency: int = DEFAULT_CONCURRENCY
 ) -> Callable[[F], F]:
     """Mark `async def f(payload, context)` or `def f(payload, context)` as the handler of a name."""
+    if not 1 <= len(name) <= NAME_LENGTH:
+        raise ValueError(f"the name of a handler must be 1 to {NAME_LENGTH} characters")
     if timeout_s <= 0 or concurrency < 1:
         raise ValueError("timeout_s must be above 0 and concurrency at least 1")
 
     def mark(function: F) -> F:
+        is_lazy = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        if is_lazy or inspect.isclass(function):
+            raise ValueError(f"the handler {name!r} must be a function that returns its result")
         made = Handler(name=name, run=function, timeout_s=timeout_s, concurrency=concurrency)
         setattr(function, _MARK, made)
         return function

@@ -338,7 +338,7 @@ def _changed(before: Task, after: Task, records: tuple[Record, ...] = (), wake_a
 
 def _describe(error: BaseException) -> str:
     try:
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")
     except BaseException:  # noqa: BLE001 - a handler's exception may fail even to say what it is
         text = type(error).__name__
     return text.encode("utf-8", "replace").decode()

@@ -103,8 +103,8 @@ async def plant(platform: Platform, now: Timestamp) -> Demo:
     """Fill an empty workspace; Conflict when it is not. The pipelines must run, here or in a server beside."""
     if not await is_empty(platform):
         raise Conflict(
-            "There are accounts already, and a demo needs an empty data folder: set TASKTIDE_DATA_DIR to another, or "
-            "remove this one.",
+            "There are accounts already, and a demo needs an empty data folder. Start without --demo to see what is "
+            "there, or set TASKTIDE_DATA_DIR to another.",
             code="not_empty",
         )
     password = secrets.token_urlsafe(9)

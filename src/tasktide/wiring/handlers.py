@@ -47,6 +47,8 @@ def load(modules: Sequence[str]) -> dict[str, Handler]:
     ]
     found = handlers.collect(namespaces)
     for name in modules:
+        if name.endswith(".py"):
+            raise CannotStart(f"{name} is a file, --app takes modules: {name.removesuffix('.py').replace('/', '.')}.")
         try:
             module = importlib.import_module(name)
         except (Exception, SystemExit) as error:
