@@ -65,10 +65,10 @@ def load(
         seconds=seconds,
         batch=1 if kind is Kind.READS else batch,
     )
-    accounts = _given(token) if token else _own(chosen, plan)
     ids: list[int] = []
     if record is not None:
-        _write(record, ids)  # what cannot be written is said before anything is sent
+        _write(record, ids, "a")  # what cannot be written is said before anything is done
+    accounts = _given(token) if token else _own(chosen, plan)
     driver = Driver(plan, accounts, None if record is None else lambda body: ids.extend(_ids_in(body)))
     try:
         report = context.run(_drive(driver, plan, is_shown=not json))
@@ -116,9 +116,10 @@ def _ids_in(body: bytes) -> list[int]:
     return list(answer.get("ids") or [answer["id"]])
 
 
-def _write(record: Path, ids: Sequence[int]) -> None:
+def _write(record: Path, ids: Sequence[int], mode: str = "w") -> None:
     try:
-        record.write_text("".join(f"{one}\n" for one in ids))
+        with record.open(mode) as file:
+            file.writelines(f"{one}\n" for one in ids)
     except OSError as error:
         context.fail(f"--record {record}: {error.strerror}.", context.MISUSED if not ids else context.FAILED)
 
