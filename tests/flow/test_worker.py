@@ -182,11 +182,11 @@ def stops_iterating(_payload: Any, _context: Context) -> None:
         (returns_too_much, "ValueError: the result is 1003 bytes of JSON, more than 1000"),
         (raises_its_own_timeout, "TimeoutError: upstream was slow"),
         (raises_the_unspeakable, "Odd"),
-        (cancels_itself, "CancelledError: "),
-        (interrupts, "KeyboardInterrupt: "),
+        (cancels_itself, "CancelledError"),
+        (interrupts, "KeyboardInterrupt"),
         (cancels_its_task, "CancelledError: the handler cancelled itself"),
-        (exits_its_generator, "GeneratorExit: "),
-        (stops_iterating, "HandlerFailed: StopIteration: "),
+        (exits_its_generator, "GeneratorExit"),
+        (stops_iterating, "HandlerFailed: StopIteration"),
     ],
 )
 async def test_a_handler_that_fails_fails_its_job_alone(
