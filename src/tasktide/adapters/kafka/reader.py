@@ -86,6 +86,9 @@ class KafkaReader:
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": SESSION_MS,
                 "heartbeat.interval.ms": SESSION_MS // 3,
+                # A request that waits for a broker that is away holds up this reader, a commit first of all: the
+                # client's own limit is a minute.
+                "socket.timeout.ms": SESSION_MS,
                 "fetch.wait.max.ms": 500,
                 "fetch.queue.backoff.ms": 20,
                 "queued.max.messages.kbytes": 32_768,
