@@ -75,6 +75,19 @@ async def finished(engine: Engine, number: int) -> Task:
     return await current(engine, number)
 
 
+class Crowd:
+    """A handler that counts how many of its attempts there are at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def attend(self, _payload: Any, _context: Context) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.02)
+        self.now -= 1
+
+
 async def raises(_payload: Any, _context: Context) -> None:
     raise LookupError("no such thing")
 
@@ -206,9 +219,7 @@ async def test_a_handler_that_fails_fails_its_job_alone(
     assert msgspec.json.decode(done.result) == {"a": [1, None]}
 
 
-async def test_the_log_says_where_a_handler_failed_but_not_a_thousand_times(
-    engine: Engine,
-) -> None:
+async def test_the_log_says_where_a_handler_failed_but_not_a_thousand_times(engine: Engine) -> None:
     with capture_logs(processors=[structlog.processors.format_exc_info]) as logged:
         async with running(engine, handlers(raises=raises), concurrency=100):
             await submit(engine, *(make.task(n, handler="raises", max_attempts=1) for n in range(1, 101)))
@@ -606,21 +617,13 @@ async def test_outcomes_of_jobs_that_concern_many_people_are_stored_in_parts(
 
 
 async def test_a_handler_is_never_run_more_often_at_once_than_it_allows(engine: Engine) -> None:
-    now = most = 0
-
-    async def counted(_payload: Any, _context: Context) -> None:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        await asyncio.sleep(0.002)
-        now -= 1
-
-    made = {"counted": Handler(name="counted", run=counted, concurrency=2)}
+    crowd = Crowd()
+    made = {"counted": Handler(name="counted", run=crowd.attend, concurrency=2)}
     async with running(engine, made, concurrency=10):
         await submit(engine, *(make.task(n, handler="counted") for n in range(1, 21)))
         for number in range(1, 21):
             await finished(engine, number)
-    assert most == 2
+    assert crowd.most == 2
 
 
 async def test_a_job_without_its_handler_fails_with_its_name(engine: Engine) -> None:
@@ -801,16 +804,8 @@ async def test_an_order_for_the_handler_that_a_job_had_is_dropped(engine: Engine
 
 
 async def test_of_two_orders_for_an_edited_job_the_later_one_gives_it_its_place(engine: Engine) -> None:
-    running_now = most = 0
-
-    async def alone(_payload: Any, _context: Context) -> None:
-        nonlocal running_now, most
-        running_now += 1
-        most = max(most, running_now)
-        await asyncio.sleep(0.02)
-        running_now -= 1
-
-    made = ECHO | {"alone": Handler(name="alone", run=alone, concurrency=1)}
+    crowd = Crowd()
+    made = ECHO | {"alone": Handler(name="alone", run=crowd.attend, concurrency=1)}
     for number in range(1, 7):
         job = make.task(number, handler="echo")
         await submit(engine, job)
@@ -821,7 +816,7 @@ async def test_of_two_orders_for_an_edited_job_the_later_one_gives_it_its_place(
     async with running(engine, made, concurrency=50):
         for number in range(1, 7):
             assert (await finished(engine, number)).status is Status.DONE
-    assert most == 1
+    assert crowd.most == 1
 
 
 async def test_a_cancellation_that_comes_after_the_end_means_no_later_attempt(
